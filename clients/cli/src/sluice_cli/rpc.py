@@ -1,0 +1,108 @@
+"""Questions to the services, over NATS request and reply."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+import nats
+import nats.errors
+from nats.aio.client import Client as Connection
+from pydantic import BaseModel, ValidationError
+from sluice_contracts.base import Contract, JsonObject
+from sluice_contracts.envelope import CONTENT_TYPE
+from sluice_contracts.questions import Failure, FailureDetail, Question
+
+from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
+from sluice_cli.transport import Notice
+
+A = TypeVar("A", bound=Contract)
+
+# Listing objects reads what lies beside each of them; that takes a while on a slow store.
+TIMEOUT_SECONDS = 30.0
+# The only inbox an operator may listen on.
+INBOX_PREFIX = b"_INBOX_operator"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where NATS is and who asks."""
+
+    url: str
+    user: str
+    password: str | None = field(default=None, repr=False)
+
+
+class _Reply(BaseModel):
+    answer: JsonObject | None = None
+    error: FailureDetail | None = None
+
+
+@asynccontextmanager
+async def connected(address: Address, notice: Notice) -> AsyncIterator[Connection]:
+    """A connection that ends with the block.
+
+    Raises:
+        NetworkError: nobody there, or the user and password do not suit.
+    """
+
+    async def complain(error: Exception) -> None:
+        # A missing permission shows up here alone; the request itself just gets no reply.
+        notice(f"NATS: {error or type(error).__name__}")
+
+    user = address.user if address.password is not None else None
+    try:
+        connection = await nats.connect(
+            address.url,
+            name="sluice operator",
+            user=user,
+            password=address.password,
+            inbox_prefix=INBOX_PREFIX,
+            connect_timeout=5,
+            reconnect_time_wait=0.5,
+            max_reconnect_attempts=4,
+            error_cb=complain,
+        )
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise NetworkError(f"cannot connect to NATS: {error or type(error).__name__}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def ask(connection: Connection, question: Question[A]) -> A:
+    """The answer of the service that `question` is for.
+
+    Raises:
+        RefusedError: the service said no.
+        NetworkError: it is not there, not in time, or not able to answer now.
+        IntegrityError: it answered something that is no answer.
+    """
+    subject = question.subject()
+    try:
+        message = await connection.request(
+            subject,
+            question.model_dump_json().encode(),
+            timeout=TIMEOUT_SECONDS,
+            headers={"content-type": CONTENT_TYPE},
+        )
+    except nats.errors.NoRespondersError as error:
+        raise NetworkError(f"no {question.SERVICE} answers {subject}") from error
+    except (nats.errors.Error, TimeoutError) as error:
+        raise NetworkError(f"{question.SERVICE} did not answer {subject} in time") from error
+    return parse_reply(question, message.data)
+
+
+def parse_reply(question: Question[A], body: bytes) -> A:
+    """The answer in a reply, or the failure it tells of, raised."""
+    try:
+        reply = _Reply.model_validate_json(body)
+        if reply.error is None:
+            return cast("A", question.ANSWER.model_validate(reply.answer))
+    except ValidationError as error:
+        raise IntegrityError(f"{question.SERVICE} sent no answer to {question.VERB}") from error
+    failure = reply.error
+    if failure.failure in (Failure.UNAVAILABLE, Failure.BUG):
+        raise NetworkError(f"{question.SERVICE}: {failure.detail} ({failure.code})")
+    raise RefusedError(failure.code, failure.detail)

@@ -1,0 +1,73 @@
+"""`sluice watch`: the status changes of a tenant, as they happen."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from sluice_contracts.api import PublicEvent
+from sluice_contracts.facts import StatusChanged
+from sluice_contracts.statuses import Kind
+
+from sluice_cli.client import Client
+from sluice_cli.live import LiveLog
+from sluice_cli.reporting import Report
+
+_PAGE = 200
+
+
+def full_types(names: Sequence[str]) -> list[str]:
+    """CloudEvents types; the name of a kind stands for its status changes."""
+    kinds = {kind.value: StatusChanged.type_of(kind) for kind in Kind}
+    return [kinds.get(name, name) for name in names]
+
+
+def describe(event: PublicEvent) -> str:
+    """An event as one line for people."""
+    change = event.data
+    moment = event.time.isoformat(timespec="milliseconds")
+    move = f"{change.previous} → {change.status}" if change.previous else change.status
+    reason = f" ({change.reason})" if change.reason else ""
+    return f"{moment} {change.kind} {change.id} {move}{reason}"
+
+
+class Watch:
+    """The log of one tenant, narrowed to some types and ids."""
+
+    def __init__(
+        self, client: Client, report: Report, types: Sequence[str], ids: Sequence[str]
+    ) -> None:
+        self._client = client
+        self._report = report
+        self._types = full_types(types)
+        self._ids = ids
+
+    async def forever(self, after: int | None) -> None:
+        """Print everything behind `after`, or from now on, until somebody interrupts."""
+        # Without a place to go on from, what happens during an early disconnect would be lost.
+        start = await self._newest() if after is None else after
+        log = LiveLog(self._client, self._report.notice, start, types=self._types, ids=self._ids)
+        async for event in log.events():
+            self._print(event)
+
+    async def once(self, after: int) -> None:
+        """Print what there is behind `after`."""
+        async for event in self._history(after):
+            self._print(event)
+
+    async def _history(self, after: int) -> AsyncIterator[PublicEvent]:
+        while True:
+            page = await self._client.list_events(
+                after=after, limit=_PAGE, types=self._types, ids=self._ids
+            )
+            for event in page.items:
+                yield event
+            # A page narrowed to nothing still goes on where the log does.
+            if page.next_after <= after or page.next_after >= page.last_sequence:
+                return
+            after = page.next_after
+
+    async def _newest(self) -> int:
+        return (await self._client.list_events(after=0, limit=1)).last_sequence
+
+    def _print(self, event: PublicEvent) -> None:
+        if self._report.as_json:
+            print(event.model_dump_json(), flush=True)
+        self._report.line(describe(event))

@@ -1,0 +1,176 @@
+"""`sluice-client` from its flags to its exit code, against a server that knows the five routes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sluice_cli.operations import item_ids
+from sluice_cli.recordings import run
+
+from .web import NOW, Answer, Asked, Site, as_json, problem
+
+BATCH = "rb_12345678"
+
+
+class Sluice:
+    """The recordings door, as far as a client can tell."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.statuses = ["queued", "processing", "completed"]
+        self.put: Callable[[str], Answer] = lambda _name: Answer(201)
+        self.registered: list[dict[str, Any]] = []
+
+    def __call__(self, asked: Asked) -> Answer:
+        if asked.method == "PUT":
+            return self.put(asked.path)
+        if asked.headers.get("x-api-key") != "test_12345":
+            return problem(401, "unauthorized")
+        if asked.path == "/uploads/presign":
+            return self._presign(json.loads(asked.body))
+        if asked.path == "/recordings":
+            self.registered.append(json.loads(asked.body))
+            return as_json(self._batch("pending") | {"poll": {"href": f"/batches/{BATCH}"}}, 202)
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return as_json(self._batch(status))
+
+    def _presign(self, body: dict[str, Any]) -> Answer:
+        items = [
+            {
+                "temp_id": f"tmp_{number}",
+                "method": "PUT",
+                "upload_url": f"{self.site.url}/mock-upload/{number}?token=t",
+                "required_headers": {"Content-Type": item["contentType"]},
+                "blob_ref": f"blob://s3/b/rec_{number}/{item['filename']}",
+            }
+            for number, item in enumerate(body["items"])
+        ]
+        return as_json({"batch_id": BATCH, "expires_in_seconds": 600, "items": items})
+
+    def _batch(self, status: str) -> dict[str, Any]:
+        items = [
+            {
+                "client_item_id": item["client_item_id"],
+                "recording_id": f"rec_{number}0000000",
+                "status": "queued" if status == "pending" else status,
+            }
+            for number, item in enumerate(self.registered[-1]["items"] if self.registered else [])
+        ]
+        whole = "pending" if status == "queued" else status
+        return {"batch_id": BATCH, "status": whole, "created_at": NOW, "items": items}
+
+
+@pytest.fixture
+def sluice(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sluice:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLUICE_BASE_URL", site.url)
+    for name in ("call1.wav", "call2.mp3"):
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+    for name in ("call1.json", "call2.json"):
+        (tmp_path / name).write_text(json.dumps({"of": name}))
+    sluice = Sluice(site)
+    site.decide = sluice
+    return sluice
+
+
+FILES = ["--files", "call1.wav", "call2.mp3"]
+META = ["--meta", "call1.json", "call2.json"]
+KEY = ["--api-key", "test_12345"]
+UPLOAD = ["--operation", "upload", "--presign-json", "p.json", *FILES]
+PRESIGN = ["--operation", "presign", *KEY, *FILES, "--out", "p.json"]
+
+
+def test_the_steps_of_the_source_document(
+    sluice: Sluice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(PRESIGN) == 0
+    assert json.loads((tmp_path / "p.json").read_text())["batch_id"] == BATCH
+    assert run(UPLOAD) == 0
+    create = ["--operation", "create", *KEY, "--presign-json", "p.json", *META]
+    assert run(create) == 0
+    assert run(create) == 0
+    capsys.readouterr()
+    assert run(["--operation", "poll", *KEY, "--batch-id", BATCH]) == 0
+    assert json.loads(capsys.readouterr().out)["batch_id"] == BATCH
+
+    first, second = sluice.registered
+    assert first == second, "a repeated create is the same request"
+    assert [item["client_item_id"] for item in first["items"]] == ["call1", "call2"]
+    assert [item["data"] for item in first["items"]] == [{"of": "call1.json"}, {"of": "call2.json"}]
+
+
+def test_a_demo_follows_its_recordings_and_links_to_the_page(
+    sluice: Sluice, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--operation", "demo", *KEY, *FILES, *META]) == 0
+    said = capsys.readouterr()
+    assert "call1 rec_00000000: queued → processing" in said.out
+    assert f"{site.url}/ui?key=test_12345" in said.out
+    assert said.out.count("test_12345") == 1
+    assert "test_12345" not in said.err
+
+
+def test_json_is_one_document_a_line(sluice: Sluice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--operation", "demo", "--json", *KEY, *FILES, *META]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("status") for line in lines if "file" in line] == ["uploaded", "uploaded"]
+    assert lines[-2]["status"] == "completed"
+    assert "ui_url" in lines[-1]
+
+
+def test_a_failed_recording_is_told_by_the_exit_code(sluice: Sluice) -> None:
+    sluice.statuses = ["failed"]
+    assert run(["--operation", "demo", *KEY, *FILES, *META]) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"0": Answer(202), "1": Answer(201)}, 0),
+        ({"0": problem(400, "upload-token-used"), "1": Answer(201)}, 1),
+        ({"0": problem(400, "wrong-type"), "1": problem(400, "upload-token-expired")}, 3),
+        ({"0": problem(503, "unavailable"), "1": problem(503, "unavailable")}, 4),
+        ({"0": problem(422, "digest-mismatch"), "1": problem(422, "size-mismatch")}, 5),
+    ],
+)
+def test_exit_codes_of_an_upload(sluice: Sluice, answers: dict[str, Answer], expected: int) -> None:
+    assert run(PRESIGN) == 0
+    sluice.put = lambda path: answers[path.removeprefix("/mock-upload/")[0]]
+    assert run([*UPLOAD, "--timeout", "0"]) == expected
+
+
+def test_a_demo_registers_nothing_when_a_file_is_missing(sluice: Sluice) -> None:
+    sluice.put = lambda path: problem(413, "too-large") if "/1?" in path else Answer(201)
+    assert run(["--operation", "demo", *KEY, *FILES, *META]) == 1
+    assert sluice.registered == []
+
+
+def test_a_wrong_key_is_refused(sluice: Sluice) -> None:
+    assert run(["--operation", "poll", "--api-key", "wrong", "--batch-id", BATCH]) == 3
+
+
+def test_nobody_there_is_a_network_failure(sluice: Sluice) -> None:
+    there = ["--base-url", "http://127.0.0.1:9", "--timeout", "0"]
+    assert run(["--operation", "poll", *KEY, "--batch-id", BATCH, *there]) == 4
+
+
+def test_a_missing_file_is_a_usage_error(
+    sluice: Sluice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--operation", "presign", *KEY, "--files", "none.wav"]) == 2
+    assert "none.wav" in capsys.readouterr().err
+
+
+def test_item_ids_are_stems_made_unique() -> None:
+    assert item_ids(["a.wav", "a.mp3", "a-2.wav", "b.c.wav", "a.ogg"]) == [
+        "a",
+        "a-2",
+        "a-2-2",
+        "b.c",
+        "a-3",
+    ]
+    long = item_ids(["x" * 300 + ".wav", "x" * 300 + ".mp3"])
+    assert {len(one) for one in long} == {255}
+    assert len(set(long)) == 2

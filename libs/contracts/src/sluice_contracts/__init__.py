@@ -1,0 +1,1 @@
+"""Versioned contracts shared by every Sluice service."""

@@ -1,0 +1,54 @@
+"""What every contract model has in common, and the constrained words they are built of."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+
+class Contract(BaseModel):
+    """A message or a part of one: frozen, and tolerant of fields it does not know.
+
+    Within `v1` fields are only added, and added ones are optional, so an old reader
+    and a new writer understand each other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Body(BaseModel):
+    """A request body of the public API: frozen, and strict about fields it does not know.
+
+    A misspelt field is an error for its sender, never a silently dropped wish.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# A subject token: what may stand between two dots of a NATS subject.
+Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+BatchId = Annotated[str, StringConstraints(pattern=r"^rb_[a-z0-9]{8,40}$")]
+RecordingId = Annotated[str, StringConstraints(pattern=r"^rec_[a-z0-9]{8,40}$")]
+UploadId = Annotated[str, StringConstraints(pattern=r"^upl_[a-z0-9]{8,40}$")]
+ObjectKey = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+ContentType = Annotated[
+    str, StringConstraints(max_length=127, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$")
+]
+Moment = AwareDatetime
+Size = Annotated[int, Field(ge=0, le=2**53)]
+JsonObject = dict[str, JsonValue]
+
+_TOKEN = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+def token(value: Any) -> str:
+    """`value` as a subject token.
+
+    Raises:
+        ValueError: it holds a dot, a wildcard, a space or a capital.
+    """
+    text = str(value)
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"{text!r} cannot be a subject token")
+    return text

@@ -1,0 +1,310 @@
+"""Facts: what happened, in the past tense, published once, never edited.
+
+Each class names its entity and event; subject, CloudEvents type and schema name follow from
+the two, so that one name greps everywhere. Who publishes and who reads stands in the docstring.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from sluice_contracts.base import (
+    BatchId,
+    Contract,
+    JsonObject,
+    Moment,
+    ObjectKey,
+    RecordingId,
+    Sha256,
+    Size,
+    Token,
+    UploadId,
+    token,
+)
+from sluice_contracts.statuses import Kind
+
+
+class Fact(Contract):
+    """What every fact can say of itself. `tenant` owns all that it speaks of."""
+
+    ENTITY: ClassVar[str]
+    EVENT: ClassVar[str]
+
+    tenant: Token
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The CloudEvents type, for example `org.sluice.object.stored.v1`."""
+        return f"org.sluice.{cls.ENTITY}.{cls.EVENT}.v1"
+
+    @classmethod
+    def pattern(cls) -> str:
+        """The subject of every fact of this class, of all tenants."""
+        return f"sluice.v1.*.{cls.ENTITY}.{cls.EVENT}.*"
+
+    def aggregate_id(self) -> str:
+        """The id of what the fact is about; facts of one aggregate keep their order."""
+        raise NotImplementedError
+
+    def subject(self) -> str:
+        """The NATS subject of this fact."""
+        tenant, aggregate = token(self.tenant), token(self.aggregate_id())
+        return f"sluice.v1.{tenant}.{self.ENTITY}.{self.EVENT}.{aggregate}"
+
+
+class RecordingUpload(Contract):
+    """What an upload through the recordings door is going to be."""
+
+    kind: Literal["recording"] = "recording"
+    batch_id: BatchId
+    recording_id: RecordingId
+    filename: Annotated[str, Field(max_length=255)]
+    created_by: str
+
+
+# The typed registration of an upload; the second door makes this a union told apart by `kind`.
+Registration = RecordingUpload
+
+
+class Part(Contract):
+    """One part of a multipart upload, as the store acknowledged it."""
+
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    etag: Annotated[str, Field(max_length=128)]
+
+
+class MultipartSession(Contract):
+    """A multipart upload that still has to be finished."""
+
+    session_id: Annotated[str, Field(max_length=1024)]
+    parts: tuple[Part, ...]
+
+
+class StoredBytes(Contract):
+    """Where the bytes of one upload lie and what is known of them."""
+
+    bucket: str
+    key: ObjectKey
+    size_bytes: Size
+    sha256: Sha256
+    content_type: str
+
+
+# Where the gateway waits for the outcome; nothing else may be addressed by a fact.
+ReplySubject = Annotated[
+    str, Field(pattern=r"^sluice\.live\.v1\.reply\.[a-z0-9_-]{1,64}\.[a-z0-9_-]{1,64}$")
+]
+
+
+class UploadReceived(Fact):
+    """All bytes of one upload reached the object store through the gateway.
+
+    Published by gateway. Read by storage, which finishes and verifies.
+    """
+
+    ENTITY: ClassVar[str] = "upload"
+    EVENT: ClassVar[str] = "received"
+
+    upload_id: UploadId
+    bytes: StoredBytes
+    multipart: MultipartSession | None = None
+    registration: Registration
+    received_at: Moment
+    reply_to: ReplySubject | None = None
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class RecordingDescription(Contract):
+    """What a client said of a recording; kept beside its object."""
+
+    client_item_id: str
+    data: JsonObject
+    registered_at: Moment
+
+
+class ObjectStored(Fact):
+    """The bytes of one upload rest in the store, size verified, registration kept beside them.
+
+    `description` is only there when reconciliation says it again for a catalog that lost it.
+    Published by storage. Read by catalog.
+    """
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "stored"
+
+    upload_id: UploadId
+    bytes: StoredBytes
+    etag: str
+    detected_type: str | None = None
+    registration: Registration
+    stored_at: Moment
+    reply_to: ReplySubject | None = None
+    description: RecordingDescription | None = None
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class ObjectRejected(Fact):
+    """One upload cannot be kept; nothing of it is left in the store.
+
+    `retryable` says that the sender did nothing wrong and may send the same bytes again.
+    Published by storage. Read by catalog.
+    """
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "rejected"
+
+    upload_id: UploadId
+    code: str
+    detail: str
+    retryable: bool = False
+    reply_to: ReplySubject | None = None
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class RecordingRegistered(Fact):
+    """A client described an uploaded blob; it is a recording from now on.
+
+    Published by catalog. Read by storage, which keeps the description beside the object
+    and reads the bytes again to prove them.
+    """
+
+    ENTITY: ClassVar[str] = "recording"
+    EVENT: ClassVar[str] = "registered"
+
+    recording_id: RecordingId
+    batch_id: BatchId
+    upload_id: UploadId
+    client_item_id: str
+    data: JsonObject
+    bytes: StoredBytes
+    registered_at: Moment
+
+    def aggregate_id(self) -> str:
+        return self.recording_id
+
+
+class ObjectCheckStarted(Fact):
+    """Storage began to read the bytes of one upload again. Read by catalog."""
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "check_started"
+
+    upload_id: UploadId
+    started_at: Moment
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class ObjectVerified(Fact):
+    """The stored bytes were read back and have the digest they were uploaded with.
+
+    Published by storage. Read by catalog.
+    """
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "verified"
+
+    upload_id: UploadId
+    sha256: Sha256
+    verified_at: Moment
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class ObjectDamaged(Fact):
+    """The stored bytes are gone or are not those that were uploaded.
+
+    Published by storage. Read by catalog.
+    """
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "damaged"
+
+    upload_id: UploadId
+    code: str
+    detail: str
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class ObjectDiscarded(Fact):
+    """Nobody owns this object any more. Published by catalog. Read by storage, which deletes it."""
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "discarded"
+
+    upload_id: UploadId
+    bucket: str
+    key: ObjectKey
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class ObjectDeleted(Fact):
+    """An object and what was kept beside it are gone. Published by storage. Read by catalog."""
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "deleted"
+
+    upload_id: UploadId
+    key: ObjectKey
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class StatusChanged(Fact):
+    """An upload, batch or recording took its next status.
+
+    `sequence` counts the changes of this one thing from 1. Published by catalog.
+    Read by notifier, and by every subscriber outside.
+    """
+
+    ENTITY: ClassVar[str] = "*"
+    EVENT: ClassVar[str] = "status_changed"
+
+    kind: Kind
+    id: str
+    batch_id: BatchId | None = None
+    sequence: Annotated[int, Field(ge=1)]
+    previous: str | None
+    status: str
+    reason: str | None = None
+    actor: str
+    changed_at: Moment
+
+    def aggregate_id(self) -> str:
+        return self.id
+
+    @classmethod
+    def type_of(cls, kind: Kind) -> str:
+        """The CloudEvents type of a status change of this kind."""
+        return f"org.sluice.{kind}.status_changed.v1"
+
+    def subject(self) -> str:
+        tenant, aggregate = token(self.tenant), token(self.id)
+        return f"sluice.v1.{tenant}.{self.kind}.{self.EVENT}.{aggregate}"
+
+
+FACTS: tuple[type[Fact], ...] = (
+    UploadReceived,
+    ObjectStored,
+    ObjectRejected,
+    RecordingRegistered,
+    ObjectCheckStarted,
+    ObjectVerified,
+    ObjectDamaged,
+    ObjectDiscarded,
+    ObjectDeleted,
+    StatusChanged,
+)

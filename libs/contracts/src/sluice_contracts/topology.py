@@ -1,0 +1,155 @@
+"""Streams and consumers as data. One command applies them; services only ever use them.
+
+NATS permissions follow from the same data, so that names cannot drift apart.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sluice_contracts import facts
+from sluice_contracts.facts import Fact
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A JetStream stream. Limits retention everywhere: facts may be read again."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age: timedelta
+    max_bytes: int
+    duplicate_window: timedelta
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A durable pull consumer of one service.
+
+    `max_deliver` lies above the attempts of the retry policy, so that only a handler that
+    hangs or takes its process down ever reaches it; the advisory sweeper parks such a message.
+    """
+
+    name: str
+    service: str
+    stream: Stream
+    reads: tuple[type[Fact], ...] = ()
+    filters: tuple[str, ...] = ()
+    ack_wait: timedelta = timedelta(seconds=30)
+    max_deliver: int = 8
+    parallel: int = 32
+
+    def subjects(self) -> tuple[str, ...]:
+        return self.filters or tuple(fact.pattern() for fact in self.reads)
+
+
+EVENTS = Stream(
+    name="SLUICE_EVENTS",
+    subjects=("sluice.v1.>",),
+    max_age=timedelta(days=14),
+    max_bytes=10 * GIB,
+    duplicate_window=timedelta(minutes=10),
+)
+DEAD_LETTERS = Stream(
+    name="SLUICE_DLQ",
+    subjects=("dlq.>",),
+    max_age=timedelta(days=30),
+    max_bytes=2 * GIB,
+    duplicate_window=timedelta(hours=1),
+)
+ADVISORIES = Stream(
+    name="SLUICE_ADVISORY",
+    subjects=("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",),
+    max_age=timedelta(days=7),
+    max_bytes=128 * MIB,
+    duplicate_window=timedelta(minutes=2),
+)
+STREAMS = (EVENTS, DEAD_LETTERS, ADVISORIES)
+
+STORAGE_UPLOADS = Consumer(
+    name="storage-uploads",
+    service="storage",
+    stream=EVENTS,
+    reads=(facts.UploadReceived,),
+)
+# Reading a large object back takes as long as it takes; the handler reports progress.
+STORAGE_CHECKS = Consumer(
+    name="storage-checks",
+    service="storage",
+    stream=EVENTS,
+    reads=(facts.RecordingRegistered,),
+    parallel=4,
+)
+STORAGE_DELETIONS = Consumer(
+    name="storage-deletions",
+    service="storage",
+    stream=EVENTS,
+    reads=(facts.ObjectDiscarded,),
+    parallel=8,
+)
+CATALOG_OBJECTS = Consumer(
+    name="catalog-objects",
+    service="catalog",
+    stream=EVENTS,
+    reads=(
+        facts.ObjectStored,
+        facts.ObjectRejected,
+        facts.ObjectCheckStarted,
+        facts.ObjectVerified,
+        facts.ObjectDamaged,
+        facts.ObjectDeleted,
+    ),
+)
+ADVISORY_SWEEPER = Consumer(
+    name="advisory-sweeper",
+    service="notifier",
+    stream=ADVISORIES,
+    filters=ADVISORIES.subjects,
+    parallel=8,
+)
+CONSUMERS = (
+    STORAGE_UPLOADS,
+    STORAGE_CHECKS,
+    STORAGE_DELETIONS,
+    CATALOG_OBJECTS,
+    ADVISORY_SWEEPER,
+)
+
+# Who may say what. A fact has exactly one publisher.
+PUBLISHERS: dict[str, tuple[type[Fact], ...]] = {
+    "gateway": (facts.UploadReceived,),
+    "storage": (
+        facts.ObjectStored,
+        facts.ObjectRejected,
+        facts.ObjectCheckStarted,
+        facts.ObjectVerified,
+        facts.ObjectDamaged,
+        facts.ObjectDeleted,
+    ),
+    "catalog": (facts.RecordingRegistered, facts.ObjectDiscarded, facts.StatusChanged),
+    "notifier": (),
+}
+
+
+def dead_letter_subject(stream: str, consumer: str) -> str:
+    """Where a message is parked that `consumer` could not handle."""
+    return f"dlq.{stream}.{consumer}"
+
+
+# Hints: core NATS, not stored. A lost hint costs latency, never truth.
+AUTH_CHANGED = "sluice.live.v1.auth.changed"
+
+
+def reply_subject(instance: str, upload_id: str) -> str:
+    """Where one gateway process waits for the outcome of one upload."""
+    return f"sluice.live.v1.reply.{instance}.{upload_id}"
+
+
+def live_subject(tenant: str, kind: str, aggregate_id: str) -> str:
+    """Where the notifier repeats a log entry the moment it is written."""
+    return f"sluice.live.v1.events.{tenant}.{kind}.{aggregate_id}"
+
+
+LIVE_EVENTS = "sluice.live.v1.events.>"

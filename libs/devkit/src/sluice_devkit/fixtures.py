@@ -1,0 +1,40 @@
+"""Pytest plugin: a running stack for whoever asks for it, and nothing for whoever does not."""
+
+import os
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from sluice_devkit.stack import MakeServers, Stack
+
+
+def _make_servers() -> MakeServers:
+    """Embedded servers, or containers when `SLUICE_TEST_SERVERS=containers`."""
+    kind = os.environ.get("SLUICE_TEST_SERVERS", "embedded")
+    if kind == "embedded":
+        from sluice_devkit.embedded import embedded_servers
+
+        return embedded_servers
+    if kind == "containers":
+        from sluice_devkit.containers import container_servers
+
+        return container_servers
+    raise pytest.UsageError(f"SLUICE_TEST_SERVERS is {kind!r}; use embedded or containers")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """One stack for the whole session, on free ports, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    async with Stack(folder, make_servers=_make_servers()) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway's HTTP API, with the development key."""
+    headers = {"X-API-Key": stack.key}
+    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=30.0) as http:
+        yield http

@@ -1,0 +1,303 @@
+"""The object store: the synchronous MinIO SDK on threads, for control; bytes take signed URLs.
+
+Nothing here depends on a behaviour that only one store has.
+"""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.datatypes import Part as MinioPart
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from sluice_runtime.errors import Unavailable
+
+R = TypeVar("R")
+
+_THREADS = 16
+_READ_SIZE = 1024 * 1024
+_GONE = frozenset({"NoSuchKey", "NoSuchUpload", "NoSuchBucket", "ResourceNotFound", "NotFound"})
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What the store says of an object; `head` holds its first bytes."""
+
+    size_bytes: int
+    etag: str
+    modified_at: datetime
+    head: bytes = b""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object in a listing."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A multipart upload that nobody finished yet."""
+
+    key: str
+    session_id: str
+    started_at: datetime
+
+
+class ObjectStore:
+    """One bucket of one S3 store.
+
+    Every method raises `Unavailable` when the store is away or answers with an error of its own.
+    """
+
+    def __init__(
+        self, url: str, *, access_key: str, secret_key: str, bucket: str, region: str
+    ) -> None:
+        parts = urlsplit(url)
+        self.bucket = bucket
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+        self._client = Minio(
+            endpoint=parts.netloc,
+            access_key=access_key,
+            secret_key=secret_key,
+            region=region,
+            secure=parts.scheme == "https",
+            http_client=urllib3.PoolManager(
+                maxsize=_THREADS,
+                timeout=urllib3.Timeout(connect=2, read=30),
+                retries=urllib3.Retry(total=1, backoff_factor=0.1, status_forcelist=[502, 503]),
+            ),
+        )
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, work: Callable[[], R]) -> R:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except S3Error as error:
+            raise Unavailable(
+                f"The object store answered {error.code}.", code="store-unavailable"
+            ) from error
+        except (ServerError, InvalidResponseError, urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable("The object store is away.", code="store-unavailable") from error
+
+    async def ensure_bucket(self) -> bool:
+        """Create the bucket if it is missing; says whether it did."""
+
+        def work() -> bool:
+            if self._client.bucket_exists(bucket_name=self.bucket):
+                return False
+            self._client.make_bucket(bucket_name=self.bucket)
+            return True
+
+        return await self._call(work)
+
+    async def is_reachable(self) -> bool:
+        """Whether the bucket is there right now."""
+        try:
+            return await self._call(lambda: self._client.bucket_exists(bucket_name=self.bucket))
+        except Unavailable:
+            return False
+
+    def sign(
+        self, method: str, key: str, lifetime: timedelta, query: dict[str, str] | None = None
+    ) -> str:
+        """A URL that allows `method` on `key` for `lifetime`. Local arithmetic, no request."""
+        url: str = self._client.get_presigned_url(
+            method=method,
+            bucket_name=self.bucket,
+            object_name=key,
+            expires=lifetime,
+            extra_query_params=_query(query),
+        )
+        return url
+
+    async def start_session(self, key: str, content_type: str) -> str:
+        """The id of a new multipart upload."""
+        headers: Any = {"Content-Type": content_type}
+        return await self._call(
+            lambda: self._client._create_multipart_upload(self.bucket, key, headers)
+        )
+
+    async def finish_session(
+        self, key: str, session_id: str, parts: Sequence[tuple[int, str]]
+    ) -> bool:
+        """Make the parts one object; False when the session does not exist (any more)."""
+        listed = [MinioPart(part_number=number, etag=etag) for number, etag in parts]
+
+        def work() -> bool:
+            try:
+                self._client._complete_multipart_upload(self.bucket, key, session_id, listed)
+            except S3Error as error:
+                if error.code in _GONE:
+                    return False
+                raise
+            return True
+
+        return await self._call(work)
+
+    async def end_session(self, key: str, session_id: str) -> None:
+        """Drop a multipart upload and its parts; harmless when it is gone."""
+
+        def work() -> None:
+            try:
+                self._client._abort_multipart_upload(self.bucket, key, session_id)
+            except S3Error as error:
+                if error.code not in _GONE:
+                    raise
+
+        await self._call(work)
+
+    async def open_sessions(self) -> list[OpenSession]:
+        """Multipart uploads in progress."""
+
+        def work() -> list[OpenSession]:
+            found = self._client._list_multipart_uploads(self.bucket)
+            return [
+                OpenSession(one.object_name, one.upload_id, one.initiated_time or _EPOCH)
+                for one in found.uploads
+            ]
+
+        return await self._call(work)
+
+    async def stat(self, key: str) -> Stat | None:
+        """Size and tag of an object; None when it is not there."""
+
+        def work() -> Stat | None:
+            try:
+                found = self._client.stat_object(bucket_name=self.bucket, object_name=key)
+            except S3Error as error:
+                if error.code in _GONE:
+                    return None
+                raise
+            modified = found.last_modified or _EPOCH
+            return Stat(found.size or 0, (found.etag or "").strip('"'), modified)
+
+        return await self._call(work)
+
+    async def peek(self, key: str, length: int) -> Stat | None:
+        """Size, tag and the first `length` bytes of an object in one request.
+
+        None when it is not there. An empty object has no first byte to ask for.
+        """
+
+        def work() -> Stat | None:
+            try:
+                response = self._client.get_object(
+                    bucket_name=self.bucket, object_name=key, offset=0, length=length
+                )
+            except S3Error as error:
+                if error.code in _GONE:
+                    return None
+                if error.code == "InvalidRange":
+                    return Stat(0, "", _EPOCH)
+                raise
+            try:
+                head = response.read()
+                size = int(response.headers["Content-Range"].rpartition("/")[2])
+                tag = response.headers.get("ETag", "").strip('"')
+            finally:
+                response.release_conn()
+            return Stat(size, tag, _EPOCH, head)
+
+        return await self._call(work)
+
+    async def read(self, key: str) -> bytes | None:
+        """A small object whole; None when it is not there."""
+
+        def work() -> bytes | None:
+            try:
+                response = self._client.get_object(bucket_name=self.bucket, object_name=key)
+            except S3Error as error:
+                if error.code in _GONE:
+                    return None
+                raise
+            try:
+                data: bytes = response.read()
+                return data
+            finally:
+                response.release_conn()
+
+        return await self._call(work)
+
+    async def digest(self, key: str) -> tuple[int, str] | None:
+        """Size and SHA-256 of an object, read back in full; None when it is not there."""
+
+        def work() -> tuple[int, str] | None:
+            try:
+                response = self._client.get_object(bucket_name=self.bucket, object_name=key)
+            except S3Error as error:
+                if error.code in _GONE:
+                    return None
+                raise
+            sha256, size = hashlib.sha256(), 0
+            try:
+                for chunk in response.stream(_READ_SIZE):
+                    sha256.update(chunk)
+                    size += len(chunk)
+            finally:
+                response.release_conn()
+            return size, sha256.hexdigest()
+
+        return await self._call(work)
+
+    async def write(self, key: str, data: bytes, content_type: str) -> None:
+        """Put a small object."""
+        await self._call(
+            lambda: self._client.put_object(
+                bucket_name=self.bucket,
+                object_name=key,
+                data=io.BytesIO(data),
+                length=len(data),
+                content_type=content_type,
+            )
+        )
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; harmless when it is gone."""
+
+        def work() -> None:
+            try:
+                self._client.remove_object(bucket_name=self.bucket, object_name=key)
+            except S3Error as error:
+                if error.code not in _GONE:
+                    raise
+
+        await self._call(work)
+
+    async def page(self, prefix: str, after: str, limit: int) -> list[Listed]:
+        """Objects whose key starts with `prefix`, in key order, beginning behind `after`."""
+
+        def work() -> list[Listed]:
+            found: list[Listed] = []
+            listing = self._client.list_objects(
+                bucket_name=self.bucket, prefix=prefix, recursive=True, start_after=after or None
+            )
+            for one in listing:
+                if one.is_dir or one.object_name <= after:
+                    continue
+                found.append(Listed(one.object_name, one.size or 0, one.last_modified or _EPOCH))
+                if len(found) == limit:
+                    break
+            return found
+
+        return await self._call(work)
+
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _query(query: dict[str, str] | None) -> Any:
+    return dict(query) if query else None

@@ -1,0 +1,117 @@
+"""The relay: publishes what the outbox holds, at least once, in order for each aggregate."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from faststream.nats import NatsBroker
+from nats.errors import Error as NatsError
+from prometheus_client import Gauge
+from sqlalchemy import Row, Table, delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sluice_contracts.topology import EVENTS
+from sluice_runtime.broker import connected
+from sluice_runtime.database import transaction
+from sluice_runtime.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+OUTBOX_AGE = Gauge("sluice_outbox_oldest_age_seconds", "Age of the oldest unpublished fact")
+
+# One relay leads per database; the number is arbitrary and must only stay the same.
+_LEADER_LOCK = 0x510CE001
+_BATCH = 500
+_LANES = 64
+_POLL_SECONDS = 0.1
+_RETRY_SECONDS = 0.25
+_PUBLISH_TIMEOUT_SECONDS = 5.0
+
+
+class Relay:
+    """Publishes outbox rows and deletes each only after JetStream confirmed it.
+
+    `wake()` after a commit saves waiting for the next poll; the poll finds what other
+    processes committed. Rows of one aggregate go out one after the other, so a repeat can never
+    let a later fact overtake an earlier one.
+    """
+
+    def __init__(self, engine: AsyncEngine, table: Table, broker: NatsBroker) -> None:
+        self._engine = engine
+        self._table = table
+        self._broker = broker
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled; survives a database or a bus that comes and goes."""
+        while True:
+            try:
+                await self._lead()
+            except Unavailable as error:
+                log.warning("relay waits", code=error.code)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _lead(self) -> None:
+        async with transaction(self._engine) as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            lock = select(func.pg_try_advisory_lock(_LEADER_LOCK))
+            while not (await connection.execute(lock)).scalar_one():
+                await asyncio.sleep(_RETRY_SECONDS)
+            try:
+                while True:
+                    await self._round(connection)
+            finally:
+                # The connection goes back to the pool; a lock that stayed on it would
+                # keep every other relay waiting.
+                with suppress(Exception):
+                    await connection.execute(text("select pg_advisory_unlock_all()"))
+
+    async def _round(self, connection: AsyncConnection) -> None:
+        self._woken.clear()
+        query = select(self._table).order_by(self._table.c.position).limit(_BATCH)
+        rows = (await connection.execute(query)).all()
+        if not rows:
+            OUTBOX_AGE.set(0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+            return
+        published = await self._publish(rows)
+        if published:
+            gone = delete(self._table).where(self._table.c.position.in_(published))
+            await connection.execute(gone)
+        if len(published) < len(rows):
+            now = (await connection.execute(select(func.now()))).scalar_one()
+            OUTBOX_AGE.set((now - rows[0].created_at).total_seconds())
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _publish(self, rows: Sequence[Row[tuple[object, ...]]]) -> list[int]:
+        """Positions of the rows JetStream confirmed. A failure stops only its own lane."""
+        stream = connected(self._broker).jetstream(timeout=_PUBLISH_TIMEOUT_SECONDS)
+        lanes: dict[str, list[Row[tuple[object, ...]]]] = {}
+        for row in rows:
+            lanes.setdefault(row.aggregate_id, []).append(row)
+        published: list[int] = []
+        places = asyncio.Semaphore(_LANES)
+
+        async def send(lane: list[Row[tuple[object, ...]]]) -> None:
+            async with places:
+                for row in lane:
+                    try:
+                        await stream.publish(
+                            row.subject,
+                            row.payload.encode(),
+                            stream=EVENTS.name,
+                            timeout=_PUBLISH_TIMEOUT_SECONDS,
+                            headers=row.headers,
+                        )
+                    except (TimeoutError, NatsError) as error:
+                        log.warning("not relayed", subject=row.subject, error=repr(error))
+                        return
+                    published.append(row.position)
+
+        await asyncio.gather(*(send(lane) for lane in lanes.values()))
+        return published

@@ -1,0 +1,116 @@
+"""One service process: its web app, its broker, and the loops that run beside them."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from faststream.nats import NatsBroker
+
+from sluice_runtime.broker import Guard, bus_checks, make_broker
+from sluice_runtime.logs import set_up_logs
+from sluice_runtime.settings import ServiceSettings
+from sluice_runtime.web import Probe, health_routes
+
+log = structlog.get_logger(__name__)
+
+EXIT_SOFTWARE = 70
+_GRACE_SECONDS = 10
+
+Loop = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """Holds what must start together, run together and stop together.
+
+    HTTP is up first, so that liveness and readiness answer while NATS is still away. A loop
+    that ends or breaks takes the process down: a supervisor restarts it, a zombie helps nobody.
+    """
+
+    def __init__(self, name: str, settings: ServiceSettings) -> None:
+        set_up_logs(name, settings.log_level)
+        self.name = name
+        self.settings = settings
+        self.guard = Guard(name)
+        self.broker: NatsBroker = make_broker(name, settings, self.guard)
+        self._loops: dict[str, Loop] = {}
+        self._probes: list[Probe] = [self._probe_bus]
+        self._closers: list[Loop] = []
+
+    async def _probe_bus(self) -> Mapping[str, bool]:
+        return bus_checks(self.broker, self.guard)
+
+    def beside(self, name: str, loop: Loop) -> None:
+        """Run `loop` for as long as the service runs."""
+        self._loops[name] = loop
+
+    def probe(self, probe: Probe) -> None:
+        """Make readiness depend on `probe`."""
+        self._probes.append(probe)
+
+    def closing(self, close: Loop) -> None:
+        """Await `close` when the service stops, also when it stops badly."""
+        self._closers.append(close)
+
+    def health(self) -> FastAPI:
+        """An app that answers health and metrics and nothing else."""
+        return self.install(FastAPI(title=self.name, openapi_url=None, lifespan=self.lifespan))
+
+    def install(self, app: FastAPI) -> FastAPI:
+        """Add the health routes to `app`, which must use `lifespan`."""
+        app.include_router(health_routes(self._probes))
+        return app
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Start everything when the server starts; stop it in the opposite order."""
+        running = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self.guard.stop()
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+            # Stopping raises when NATS is away; there is nothing left to save then.
+            with suppress(Exception):
+                await self.broker.stop()
+            for close in self._closers:
+                await close()
+
+    async def _run(self) -> None:
+        try:
+            await self.broker.start()
+            log.info("started")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.guard.watch(self.broker))
+                for name, loop in self._loops.items():
+                    group.create_task(self._keep(name, loop))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:  # noqa: BLE001 - the edge: nothing may die in silence
+            log.critical("broken", exc_info=True)
+            logging.shutdown()
+            os._exit(EXIT_SOFTWARE)
+
+    async def _keep(self, name: str, loop: Loop) -> None:
+        await loop()
+        raise RuntimeError(f"the loop {name!r} ended")
+
+    def serve(self, app: FastAPI) -> None:
+        """Answer HTTP until told to stop."""
+        uvicorn.run(
+            app,
+            host=self.settings.host,
+            port=self.settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )

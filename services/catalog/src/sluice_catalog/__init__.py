@@ -1,0 +1,1 @@
+"""Owner of what Sluice knows: batches, recordings, uploads, keys."""

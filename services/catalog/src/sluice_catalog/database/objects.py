@@ -1,0 +1,78 @@
+"""Queries on objects: what lies in the store, and what is expected to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, delete, literal, null, or_, select, union_all, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sluice_catalog.database.rows import columns_of, object_of
+from sluice_catalog.database.tables import objects, uploads
+from sluice_catalog.domain import StoredObject
+from sluice_contracts.questions import OwnedObject
+
+
+class SqlObjects:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, stored: StoredObject) -> None:
+        """Insert an object; one that is known already stays as it is."""
+        statement = insert(objects).values(columns_of(stored)).on_conflict_do_nothing()
+        await self._connection.execute(statement)
+
+    async def of_uploads(self, upload_ids: Sequence[str]) -> dict[str, StoredObject]:
+        """The objects of several uploads, by upload."""
+        query = select(objects).where(objects.c.upload_id.in_(upload_ids))
+        found = [object_of(row) for row in await self._connection.execute(query)]
+        return {one.upload_id: one for one in found}
+
+    async def by_key(self, key: str) -> StoredObject | None:
+        query = select(objects).where(objects.c.key == key).with_for_update()
+        row = (await self._connection.execute(query)).first()
+        return None if row is None else object_of(row)
+
+    async def mark(self, upload_ids: Sequence[str], **values: Any) -> None:
+        """Set `state` or `verified_at`; an object that is discarded stays so."""
+        statement = (
+            update(objects)
+            .where(objects.c.upload_id.in_(upload_ids), objects.c.state != "discarded")
+            .values(**values)
+        )
+        await self._connection.execute(statement)
+
+    async def remove_discarded(self, key: str) -> None:
+        """Forget an object whose bytes are gone, if it was to go."""
+        statement = delete(objects).where(objects.c.key == key, objects.c.state == "discarded")
+        await self._connection.execute(statement)
+
+    async def page(self, after: str, limit: int) -> list[OwnedObject]:
+        """Owned and expected objects in key order, beginning behind `after`."""
+        both = _owned().subquery()
+        query = select(both).where(both.c.key > after).order_by(both.c.key).limit(limit)
+        return [_view(row) for row in await self._connection.execute(query)]
+
+    async def find(self, keys: Sequence[str]) -> list[OwnedObject]:
+        """Those of `keys` that the catalog owns or waits for."""
+        both = _owned().subquery()
+        query = select(both).where(both.c.key.in_(keys))
+        return [_view(row) for row in await self._connection.execute(query)]
+
+
+def _owned() -> Any:
+    stored: Select[Any] = select(
+        objects.c.key, objects.c.upload_id, objects.c.size_bytes, objects.c.sha256, objects.c.state
+    )
+    expected: Select[Any] = select(
+        uploads.c.key,
+        uploads.c.upload_id,
+        null().label("size_bytes"),
+        null().label("sha256"),
+        literal("expected").label("state"),
+    ).where(or_(uploads.c.status == "created", uploads.c.status == "uploading"))
+    return union_all(stored, expected)
+
+
+def _view(row: Row[Any]) -> OwnedObject:
+    return OwnedObject(**row._mapping)

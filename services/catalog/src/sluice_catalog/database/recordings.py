@@ -1,0 +1,116 @@
+"""Queries on recordings, and the views of them that the gateway shows."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sluice_catalog.database.rows import columns_of, recording_of
+from sluice_catalog.database.tables import objects, recordings, uploads
+from sluice_catalog.domain import Recording
+from sluice_contracts.questions import RecordingState, RecordingView
+from sluice_runtime.errors import NotFound
+
+
+class RecordingNotFound(NotFound):
+    code = "recording-not-found"
+
+
+class SqlRecordings:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, added: Sequence[Recording]) -> None:
+        await self._connection.execute(recordings.insert(), [columns_of(one) for one in added])
+
+    async def taken(self, upload_ids: Sequence[str]) -> set[str]:
+        """Those of the uploads that are recordings already."""
+        query = select(recordings.c.upload_id).where(recordings.c.upload_id.in_(upload_ids))
+        return set((await self._connection.execute(query)).scalars())
+
+    async def of_upload(self, upload_id: str) -> Recording | None:
+        query = select(recordings).where(recordings.c.upload_id == upload_id)
+        row = (await self._connection.execute(query)).first()
+        return None if row is None else recording_of(row)
+
+    async def lock(self, recording_id: str) -> Recording | None:
+        """The recording, its row held until this transaction ends."""
+        query = select(recordings).where(recordings.c.recording_id == recording_id)
+        row = (await self._connection.execute(query.with_for_update())).first()
+        return None if row is None else recording_of(row)
+
+    async def find(self, tenant: str, recording_id: str) -> Recording:
+        """Raises `RecordingNotFound`."""
+        query = select(recordings).where(
+            recordings.c.recording_id == recording_id, recordings.c.tenant == tenant
+        )
+        row = (await self._connection.execute(query)).first()
+        if row is None:
+            raise RecordingNotFound(f"There is no recording {recording_id}.")
+        return recording_of(row)
+
+    async def save(self, recording: Recording) -> None:
+        statement = (
+            update(recordings)
+            .where(recordings.c.recording_id == recording.recording_id)
+            .values(status=recording.status, sequence=recording.sequence)
+        )
+        await self._connection.execute(statement)
+
+    async def states(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingState]]:
+        """The recordings of several batches in one query, oldest first, by batch."""
+        query = (
+            select(recordings)
+            .where(recordings.c.batch_id.in_(batch_ids))
+            .order_by(recordings.c.created_at, recordings.c.recording_id)
+        )
+        found: dict[str, list[RecordingState]] = {}
+        for row in await self._connection.execute(query):
+            state = RecordingState(
+                client_item_id=row.client_item_id,
+                recording_id=row.recording_id,
+                status=row.status,
+            )
+            found.setdefault(row.batch_id, []).append(state)
+        return found
+
+    async def views(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingView]]:
+        """As `states`, with everything the web page shows."""
+        query = (
+            _VIEW.where(recordings.c.batch_id.in_(batch_ids))
+            .order_by(recordings.c.created_at, recordings.c.recording_id)
+        )
+        found: dict[str, list[RecordingView]] = {}
+        for row in await self._connection.execute(query):
+            found.setdefault(row.batch_id, []).append(RecordingView(**row._mapping))
+        return found
+
+    async def view(self, tenant: str, recording_id: str) -> RecordingView:
+        """Raises `RecordingNotFound`."""
+        query = _VIEW.where(
+            recordings.c.recording_id == recording_id, recordings.c.tenant == tenant
+        )
+        row = (await self._connection.execute(query)).first()
+        if row is None:
+            raise RecordingNotFound(f"There is no recording {recording_id}.")
+        return RecordingView(**row._mapping)
+
+
+_VIEW = (
+    select(
+        recordings.c.recording_id,
+        recordings.c.batch_id,
+        recordings.c.client_item_id,
+        recordings.c.status,
+        recordings.c.data.label("metadata"),
+        uploads.c.filename,
+        objects.c.size_bytes,
+        uploads.c.content_type,
+        objects.c.sha256,
+        objects.c.bucket,
+        objects.c.key,
+        recordings.c.created_at,
+    )
+    .join(uploads, uploads.c.upload_id == recordings.c.upload_id)
+    .join(objects, objects.c.upload_id == recordings.c.upload_id)
+)

@@ -1,0 +1,97 @@
+"""Queries on uploads."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from sluice_catalog.database.rows import columns_of, upload_of
+from sluice_catalog.database.tables import tombstones, uploads
+from sluice_catalog.domain import Upload
+from sluice_runtime.errors import NotFound
+
+_MUTABLE = ("status", "sequence", "deadline", "claim_id", "claimed_until")
+
+
+class UploadNotFound(NotFound):
+    code = "upload-not-found"
+
+
+class SqlUploads:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, added: Sequence[Upload]) -> None:
+        await self._connection.execute(uploads.insert(), [columns_of(one) for one in added])
+
+    async def lock(self, upload_id: str) -> Upload:
+        """The upload, its row held until this transaction ends. Raises `UploadNotFound`."""
+        found = await self.find(upload_id)
+        if found is None:
+            raise UploadNotFound(f"There is no upload {upload_id}.")
+        return found
+
+    async def find(self, upload_id: str) -> Upload | None:
+        """As `lock`, and None when there is no such upload."""
+        query = select(uploads).where(uploads.c.upload_id == upload_id).with_for_update()
+        row = (await self._connection.execute(query)).first()
+        return None if row is None else upload_of(row)
+
+    async def lock_keys(self, tenant: str, keys: Sequence[str]) -> dict[str, Upload]:
+        """The uploads of a tenant that lie at `keys`, locked, by key."""
+        query = (
+            select(uploads)
+            .where(uploads.c.tenant == tenant, uploads.c.key.in_(keys))
+            .order_by(uploads.c.upload_id)
+            .with_for_update()
+        )
+        found = [upload_of(row) for row in await self._connection.execute(query)]
+        return {upload.key: upload for upload in found}
+
+    async def of_batch(self, batch_id: str) -> list[Upload]:
+        query = select(uploads).where(uploads.c.batch_id == batch_id).with_for_update()
+        return [upload_of(row) for row in await self._connection.execute(query)]
+
+    async def save(self, upload: Upload) -> None:
+        values = {name: getattr(upload, name) for name in _MUTABLE}
+        statement = update(uploads).where(uploads.c.upload_id == upload.upload_id).values(values)
+        await self._connection.execute(statement)
+
+    async def extend_claim(self, upload_id: str, claim_id: str, until: datetime) -> bool:
+        """Whether the claim was still held and now lasts `until`."""
+        statement = (
+            update(uploads)
+            .where(uploads.c.upload_id == upload_id, uploads.c.claim_id == claim_id)
+            .values(claimed_until=until)
+        )
+        return (await self._connection.execute(statement)).rowcount == 1
+
+    async def overdue_batches(self, now: datetime, limit: int) -> list[tuple[str, str]]:
+        """Tenant and id of batches that hold an upload past its deadline."""
+        query = select(uploads.c.tenant, uploads.c.batch_id).where(*_overdue(now)).distinct()
+        rows = await self._connection.execute(query.limit(limit))
+        return [(row.tenant, row.batch_id) for row in rows]
+
+    async def lock_overdue(self, batch_id: str, now: datetime) -> list[Upload]:
+        query = select(uploads).where(uploads.c.batch_id == batch_id, *_overdue(now))
+        return [upload_of(row) for row in await self._connection.execute(query.with_for_update())]
+
+    async def bury(self, upload_ids: Sequence[str], now: datetime) -> None:
+        """Remember that these uploads were deleted, so that late bytes are discarded."""
+        rows = [{"upload_id": one, "deleted_at": now} for one in upload_ids]
+        if rows:
+            await self._connection.execute(insert(tombstones).on_conflict_do_nothing(), rows)
+
+    async def is_buried(self, upload_id: str) -> bool:
+        query = select(tombstones.c.upload_id).where(tombstones.c.upload_id == upload_id)
+        return (await self._connection.execute(query)).first() is not None
+
+
+def _overdue(now: datetime) -> tuple[object, ...]:
+    return (
+        uploads.c.status.in_(("created", "uploading")),
+        uploads.c.deadline < now,
+        or_(uploads.c.claimed_until.is_(None), uploads.c.claimed_until < now),
+    )

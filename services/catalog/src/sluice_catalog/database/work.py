@@ -1,0 +1,74 @@
+"""The unit of work: one transaction, and everything that may be read and written in it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sluice_catalog.database.batches import SqlBatches
+from sluice_catalog.database.keys import SqlKeys
+from sluice_catalog.database.objects import SqlObjects
+from sluice_catalog.database.recordings import SqlRecordings
+from sluice_catalog.database.replays import SqlReplays
+from sluice_catalog.database.tables import inbox, outbox, status_history
+from sluice_catalog.database.uploads import SqlUploads
+from sluice_catalog.domain import Change
+from sluice_contracts.facts import StatusChanged
+from sluice_runtime.database import Inbox, Outbox, transaction
+
+
+class SqlWork:
+    """Everything inside one transaction. Without `commit()` none of it happened."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.batches = SqlBatches(connection)
+        self.uploads = SqlUploads(connection)
+        self.recordings = SqlRecordings(connection)
+        self.objects = SqlObjects(connection)
+        self.keys = SqlKeys(connection)
+        self.replays = SqlReplays(connection)
+        self.inbox = Inbox(connection, inbox)
+        self.outbox = Outbox(connection, outbox, "catalog")
+
+    async def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
+        """Write `changes` to the history and announce them, in this order."""
+        if not changes:
+            return
+        rows = [
+            {
+                "kind": change.kind,
+                "id": change.id,
+                "batch_id": change.batch_id,
+                "sequence": change.sequence,
+                "previous": change.previous,
+                "status": change.status,
+                "reason": change.reason,
+                "actor": actor,
+                "changed_at": at,
+            }
+            for change in changes
+        ]
+        await self._connection.execute(status_history.insert(), rows)
+        facts = [
+            StatusChanged(tenant=change.tenant, **row)
+            for change, row in zip(changes, rows, strict=True)
+        ]
+        await self.outbox.add(*facts, at=at)
+
+    async def now(self) -> datetime:
+        """The time of the database: leases and deadlines of all processes go by one clock."""
+        moment: datetime = (await self._connection.execute(select(func.now()))).scalar_one()
+        return moment
+
+    async def commit(self) -> None:
+        await self._connection.commit()
+
+
+@asynccontextmanager
+async def open_work(engine: AsyncEngine) -> AsyncIterator[SqlWork]:
+    """A unit of work. Raises `Unavailable` when the database is away."""
+    async with transaction(engine) as connection:
+        yield SqlWork(connection)

@@ -1,0 +1,173 @@
+"""What the catalog knows of: values, and the rules of their statuses. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal
+
+from sluice_contracts.base import JsonObject
+from sluice_contracts.statuses import (
+    BatchStatus,
+    Kind,
+    RecordingStatus,
+    UploadStatus,
+    is_legal,
+)
+from sluice_runtime.errors import Conflict
+
+# The keys of the source documents: fine on a laptop, never anywhere else.
+WELL_KNOWN_TOKENS = ("test_12345", "changeme-admin-token")
+
+
+def token_digest(token: str) -> str:
+    """What is kept of a token. Tokens are long and random, so a plain digest is enough."""
+    return sha256(token.encode()).hexdigest()
+
+
+class IllegalTransition(Conflict):
+    """The status table has no such move."""
+
+    code = "illegal-transition"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of one thing, as history and subscribers see it."""
+
+    kind: Kind
+    tenant: str
+    id: str
+    batch_id: str
+    sequence: int
+    previous: str | None
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    batch_id: str
+    tenant: str
+    status: BatchStatus
+    sequence: int
+    created_at: datetime
+    created_by: str
+
+    def move_to(self, status: BatchStatus) -> "tuple[Batch, list[Change]]":
+        """This batch in its derived status, and the change if there is one."""
+        steps = _steps(Kind.BATCH, self.batch_id, self.status, [status])
+        changes = _changes(Kind.BATCH, self.tenant, self.batch_id, self, steps, None)
+        return replace(self, status=status, sequence=self.sequence + len(changes)), changes
+
+
+@dataclass(frozen=True)
+class Upload:
+    upload_id: str
+    tenant: str
+    batch_id: str
+    recording_id: str
+    filename: str
+    content_type: str
+    bucket: str
+    key: str
+    status: UploadStatus
+    sequence: int
+    created_at: datetime
+    created_by: str
+    deadline: datetime
+    claim_id: str | None = None
+    claimed_until: datetime | None = None
+
+    @property
+    def blob_ref(self) -> str:
+        """How clients speak of these bytes."""
+        return f"blob://s3/{self.bucket}/{self.key}"
+
+    def is_claimed(self, now: datetime) -> bool:
+        """Whether somebody is sending the bytes right now."""
+        return self.claimed_until is not None and self.claimed_until > now
+
+    def move_to(
+        self, *path: UploadStatus, reason: str | None = None
+    ) -> "tuple[Upload, list[Change]]":
+        """This upload at the end of `path`, and the changes on the way there.
+
+        Raises:
+            IllegalTransition: a step is not in the table.
+        """
+        steps = _steps(Kind.UPLOAD, self.upload_id, self.status, path)
+        changes = _changes(Kind.UPLOAD, self.tenant, self.upload_id, self, steps, reason)
+        return replace(self, status=path[-1], sequence=self.sequence + len(changes)), changes
+
+
+@dataclass(frozen=True)
+class Recording:
+    recording_id: str
+    tenant: str
+    batch_id: str
+    upload_id: str
+    client_item_id: str
+    data: JsonObject
+    status: RecordingStatus
+    sequence: int
+    created_at: datetime
+
+    def move_to(
+        self, *path: RecordingStatus, reason: str | None = None
+    ) -> "tuple[Recording, list[Change]]":
+        """This recording at the end of `path`, and the changes on the way there.
+
+        Raises:
+            IllegalTransition: a step is not in the table.
+        """
+        steps = _steps(Kind.RECORDING, self.recording_id, self.status, path)
+        changes = _changes(Kind.RECORDING, self.tenant, self.recording_id, self, steps, reason)
+        return replace(self, status=path[-1], sequence=self.sequence + len(changes)), changes
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    key: str
+    upload_id: str
+    tenant: str
+    bucket: str
+    size_bytes: int
+    sha256: str
+    etag: str
+    content_type: str
+    detected_type: str | None
+    state: Literal["stored", "damaged", "discarded"]
+    stored_at: datetime
+    verified_at: datetime | None = None
+
+
+def first_change(kind: Kind, tenant: str, id_: str, batch_id: str, status: str) -> Change:
+    """The birth of a thing: from nothing to its first status."""
+    return Change(kind, tenant, id_, batch_id, 1, None, status)
+
+
+def _steps(kind: Kind, id_: str, current: str, path: Sequence[str]) -> list[tuple[str, str]]:
+    """The moves along `path`; repeating the present status is none, because messages repeat."""
+    steps: list[tuple[str, str]] = []
+    for target in path:
+        if not is_legal(kind, current, target):
+            raise IllegalTransition(f"{kind} {id_} is {current} and cannot become {target}.")
+        if target != current:
+            steps.append((current, target))
+            current = target
+    return steps
+
+
+def _changes(
+    kind: Kind,
+    tenant: str,
+    id_: str,
+    thing: Batch | Upload | Recording,
+    steps: Sequence[tuple[str, str]],
+    reason: str | None,
+) -> list[Change]:
+    return [
+        Change(kind, tenant, id_, thing.batch_id, thing.sequence + n, previous, status, reason)
+        for n, (previous, status) in enumerate(steps, start=1)
+    ]

@@ -1,0 +1,105 @@
+"""Wires the catalog together, and starts it."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+
+from sluice_catalog import subscribers
+from sluice_catalog.database import open_work
+from sluice_catalog.database.tables import outbox
+from sluice_catalog.domain import WELL_KNOWN_TOKENS, token_digest
+from sluice_catalog.ports import Deps
+from sluice_catalog.settings import CatalogSettings, ProvisionSettings
+from sluice_catalog.usecases.keys import has_well_known_key
+from sluice_catalog.usecases.upkeep import forget_old
+from sluice_catalog.usecases.uploads import expire_uploads
+from sluice_runtime.database import is_reachable, make_engine
+from sluice_runtime.errors import SluiceError
+from sluice_runtime.migrations import migrate
+from sluice_runtime.relay import Relay
+from sluice_runtime.replies import NatsReplies
+from sluice_runtime.service import Service
+from sluice_runtime.settings import read_settings
+
+log = structlog.get_logger(__name__)
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_EXPIRY_SECONDS = 5.0
+_ROUNDS_A_DAY = 17_280
+
+
+def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
+    """The service and its app, not yet started."""
+    service = Service("catalog", settings)
+    engine = make_engine(settings.database_url.get_secret_value())
+    relay = Relay(engine, outbox, service.broker)
+    deps = Deps(
+        work=lambda: open_work(engine),
+        wake_relay=relay.wake,
+        replies=NatsReplies(service.broker),
+        claim_lease=settings.claim_lease,
+        upload_deadline=settings.upload_deadline,
+    )
+    subscribers.bind(service.broker, deps)
+
+    async def probe() -> Mapping[str, bool]:
+        return {"database": await is_reachable(engine)}
+
+    service.beside("relay", relay.run)
+    service.beside("upkeep", lambda: _keep_tidy(deps, settings.environment == "development"))
+    service.probe(probe)
+    service.closing(engine.dispose)
+    return service, service.health()
+
+
+async def _keep_tidy(deps: Deps, may_be_well_known: bool) -> None:
+    checked, rounds = may_be_well_known, 0
+    while True:
+        try:
+            if not checked and await has_well_known_key(deps):
+                raise SystemExit("a key from the documentation is valid here: revoke it first")
+            checked = True
+            await expire_uploads(deps)
+            if rounds % _ROUNDS_A_DAY == 0:
+                await forget_old(deps)
+            rounds += 1
+        except SluiceError as error:
+            log.warning("upkeep put off", code=error.code)
+        await asyncio.sleep(_EXPIRY_SECONDS)
+
+
+async def provision(settings: ProvisionSettings) -> None:
+    """Migrate the database and make sure the initial keys exist. Safe to repeat."""
+    tokens = {key.token.get_secret_value() for key in settings.initial_keys}
+    if settings.environment != "development" and tokens & set(WELL_KNOWN_TOKENS):
+        raise SystemExit("SLUICE_INITIAL_KEYS: holds a key from the documentation")
+    url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(migrate, url, MIGRATIONS)
+    engine = make_engine(url)
+    async with open_work(engine) as work:
+        for key in settings.initial_keys:
+            await work.keys.put(
+                token_digest(key.token.get_secret_value()),
+                name=key.name,
+                tenant=key.tenant,
+                scopes=sorted(key.scopes),
+                at=await work.now(),
+            )
+        await work.commit()
+    await engine.dispose()
+    sys.stdout.write(f"catalog is migrated; {len(tokens)} initial keys\n")
+
+
+def main() -> None:
+    """`sluice-catalog serve` or `sluice-catalog provision`."""
+    if sys.argv[1:] == ["provision"]:
+        asyncio.run(provision(read_settings(ProvisionSettings)))
+    elif sys.argv[1:] in ([], ["serve"]):
+        service, app = build(read_settings(CatalogSettings))
+        service.serve(app)
+    else:
+        raise SystemExit("usage: sluice-catalog [serve|provision]")

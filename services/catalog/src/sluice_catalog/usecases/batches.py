@@ -1,0 +1,128 @@
+"""Batches: their derived status, reading and deleting them."""
+
+from datetime import datetime
+
+from sluice_catalog.domain import Batch, Change, Upload
+from sluice_catalog.ports import Deps, Work
+from sluice_contracts.facts import ObjectDiscarded
+from sluice_contracts.questions import (
+    BatchState,
+    BatchStates,
+    BatchView,
+    BatchViews,
+    DeleteBatch,
+    Done,
+    GetBatch,
+    ListBatches,
+    Page,
+    ShowBatches,
+)
+from sluice_contracts.statuses import UploadStatus, derive_batch
+
+
+async def rederive(work: Work, batch: Batch) -> tuple[Batch, list[Change]]:
+    """Save what the contents of a locked batch make of its status; the change, if any."""
+    statuses, waiting = await work.batches.contents(batch.batch_id)
+    moved, changes = batch.move_to(derive_batch(statuses, waiting))
+    if changes:
+        await work.batches.save(moved)
+    return moved, changes
+
+
+async def state_of(work: Work, batch: Batch) -> BatchState:
+    """A batch with the states of its recordings."""
+    items = (await work.recordings.states([batch.batch_id])).get(batch.batch_id, [])
+    return BatchState(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        created_at=batch.created_at,
+        items=tuple(items),
+    )
+
+
+async def get_batch(question: GetBatch, deps: Deps) -> BatchState:
+    """Raises `NotFound` for a batch of another tenant too."""
+    async with deps.work() as work:
+        return await state_of(work, await work.batches.get(question.tenant, question.batch_id))
+
+
+async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
+    """A page of batches, newest first."""
+    async with deps.work() as work:
+        found = await work.batches.page(
+            question.tenant, status=question.status, after=question.after, limit=question.limit + 1
+        )
+        shown = found[: question.limit]
+        items = await work.recordings.states([one.batch_id for one in shown])
+    states = tuple(
+        BatchState(
+            batch_id=one.batch_id,
+            status=one.status,
+            created_at=one.created_at,
+            items=tuple(items.get(one.batch_id, ())),
+        )
+        for one in shown
+    )
+    return BatchStates(batches=states, next=_next(found, question.limit))
+
+
+async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
+    """As `list_batches`, with everything the web page shows."""
+    async with deps.work() as work:
+        found = await work.batches.page(
+            question.tenant, status=None, after=question.after, limit=question.limit + 1
+        )
+        shown = found[: question.limit]
+        views = await work.recordings.views([one.batch_id for one in shown])
+    batches = tuple(
+        BatchView(
+            batch_id=one.batch_id,
+            status=one.status,
+            created_at=one.created_at,
+            recordings=tuple(views.get(one.batch_id, ())),
+        )
+        for one in shown
+    )
+    return BatchViews(batches=batches, next=_next(found, question.limit))
+
+
+def _next(found: list[Batch], limit: int) -> Page | None:
+    """Where the next page begins, when one more than asked for was found."""
+    if len(found) <= limit:
+        return None
+    last = found[limit - 1]
+    return Page(created_at=last.created_at, id=last.batch_id)
+
+
+async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
+    """Forget a batch at once and have its objects removed; raises `NotFound`."""
+    async with deps.work() as work:
+        batch = await work.batches.lock(question.tenant, question.batch_id)
+        now = await work.now()
+        uploads = await work.uploads.of_batch(batch.batch_id)
+        ids = [upload.upload_id for upload in uploads]
+        await _cancel_unfinished(work, uploads, question.actor, now)
+        await work.uploads.bury(ids, now)
+        stored = await work.objects.of_uploads(ids)
+        await work.objects.mark(ids, state="discarded")
+        discarded = [
+            ObjectDiscarded(
+                tenant=batch.tenant, upload_id=one.upload_id, bucket=one.bucket, key=one.key
+            )
+            for one in stored.values()
+        ]
+        await work.outbox.add(*discarded, at=now)
+        await work.batches.delete(batch.batch_id)
+        await work.commit()
+    deps.wake_relay()
+    return Done()
+
+
+async def _cancel_unfinished(
+    work: Work, uploads: list[Upload], actor: str, now: datetime
+) -> None:
+    """Tell subscribers of uploads that would never end otherwise."""
+    unfinished = (UploadStatus.CREATED, UploadStatus.UPLOADING)
+    for upload in (one for one in uploads if one.status in unfinished):
+        _, changes = upload.move_to(UploadStatus.CANCELLED, reason="the batch was deleted")
+        await work.record(changes, actor=actor, at=now)

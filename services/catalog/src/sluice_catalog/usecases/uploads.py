@@ -1,0 +1,197 @@
+"""Uploads from their plan to the moment their bytes are on the way."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sluice_catalog.domain import Batch, Change, Upload, first_change
+from sluice_catalog.ports import Deps, Work
+from sluice_catalog.usecases.batches import rederive
+from sluice_contracts.facts import RecordingUpload
+from sluice_contracts.questions import (
+    ClaimUpload,
+    Done,
+    PlannedUpload,
+    PlanUploads,
+    ReleaseClaim,
+    RenewClaim,
+    UploadClaimed,
+    UploadsPlanned,
+)
+from sluice_contracts.statuses import BatchStatus, Kind, UploadStatus
+from sluice_runtime.errors import Conflict, Rejected
+
+_PLAN_SCOPE = "uploads.plan"
+_OVERDUE_BATCHES = 50
+
+
+async def plan_uploads(question: PlanUploads, batch_id: str, deps: Deps) -> UploadsPlanned:
+    """Remember uploads to come; `batch_id` is for the batch to make when none is named.
+
+    Raises:
+        NotFound: the named batch does not exist.
+    """
+    tenant = question.principal.tenant
+    async with deps.work() as work:
+        if question.idempotency:
+            first = await work.replays.find(tenant, _PLAN_SCOPE, question.idempotency)
+            if first is not None:
+                return UploadsPlanned.model_validate(first)
+        now = await work.now()
+        batch, changes = await _open_batch(question, batch_id, now, work)
+        deadline = now + timedelta(seconds=question.lifetime_seconds)
+        uploads = [_planned(one, batch, question, now, deadline) for one in question.uploads]
+        await work.uploads.add(uploads)
+        changes += [
+            first_change(Kind.UPLOAD, tenant, one.upload_id, batch.batch_id, one.status)
+            for one in uploads
+        ]
+        changes += (await rederive(work, batch))[1]
+        await work.record(changes, actor=question.principal.subject, at=now)
+        answer = UploadsPlanned(
+            batch_id=batch.batch_id, uploads=question.uploads, expires_at=deadline
+        )
+        if question.idempotency:
+            kept = answer.model_dump(mode="json")
+            await work.replays.keep(tenant, _PLAN_SCOPE, question.idempotency, kept, now)
+        await work.commit()
+    deps.wake_relay()
+    return answer
+
+
+async def _open_batch(
+    question: PlanUploads, batch_id: str, now: datetime, work: Work
+) -> tuple[Batch, list[Change]]:
+    tenant = question.principal.tenant
+    if question.batch_id is not None:
+        return await work.batches.lock(tenant, question.batch_id), []
+    batch = Batch(batch_id, tenant, BatchStatus.OPEN, 1, now, question.principal.subject)
+    await work.batches.add(batch)
+    return batch, [first_change(Kind.BATCH, tenant, batch_id, batch_id, batch.status)]
+
+
+def _planned(
+    one: PlannedUpload, batch: Batch, question: PlanUploads, now: datetime, deadline: datetime
+) -> Upload:
+    return Upload(
+        upload_id=one.upload_id,
+        tenant=batch.tenant,
+        batch_id=batch.batch_id,
+        recording_id=one.recording_id,
+        filename=one.filename,
+        content_type=one.content_type,
+        bucket=one.bucket,
+        key=one.key,
+        status=UploadStatus.CREATED,
+        sequence=1,
+        created_at=now,
+        created_by=question.principal.subject,
+        deadline=deadline,
+    )
+
+
+async def claim_upload(question: ClaimUpload, deps: Deps) -> UploadClaimed:
+    """Give the single use of an upload to one sender.
+
+    Raises:
+        NotFound: its batch was deleted.
+        Rejected: another content type was promised, or the bytes are there already.
+        Conflict: somebody is sending them right now.
+    """
+    async with deps.work() as work:
+        upload = await work.uploads.lock(question.upload_id)
+        now = await work.now()
+        _check_claimable(upload, question, now)
+        moved, changes = upload.move_to(UploadStatus.UPLOADING)
+        claimed = replace(
+            moved,
+            claim_id=question.claim_id,
+            claimed_until=now + deps.claim_lease,
+            deadline=now + deps.upload_deadline,
+        )
+        await work.uploads.save(claimed)
+        await work.record(changes, actor=upload.created_by, at=now)
+        await work.commit()
+    deps.wake_relay()
+    return UploadClaimed(
+        upload=PlannedUpload(
+            upload_id=upload.upload_id,
+            recording_id=upload.recording_id,
+            filename=upload.filename,
+            content_type=upload.content_type,
+            bucket=upload.bucket,
+            key=upload.key,
+        ),
+        tenant=upload.tenant,
+        registration=RecordingUpload(
+            batch_id=upload.batch_id,
+            recording_id=upload.recording_id,
+            filename=upload.filename,
+            created_by=upload.created_by,
+        ),
+        lease_seconds=deps.claim_lease.total_seconds(),
+    )
+
+
+def _check_claimable(upload: Upload, question: ClaimUpload, now: datetime) -> None:
+    if upload.status is UploadStatus.EXPIRED or (
+        upload.status is UploadStatus.CREATED and upload.deadline < now
+    ):
+        raise Rejected(
+            "This upload URL has expired; presign again.", code="upload-token-expired"
+        )
+    if upload.status not in (UploadStatus.CREATED, UploadStatus.UPLOADING):
+        raise Rejected(
+            "This upload URL was used already; presign again for another upload.",
+            code="upload-token-used",
+        )
+    if question.content_type != upload.content_type:
+        raise Rejected(
+            f"Send the header Content-Type: {upload.content_type}, as presigned.",
+            code="content-type-mismatch",
+        )
+    if upload.is_claimed(now):
+        raise Conflict(
+            "Another request is sending these bytes right now.",
+            code="upload-in-progress",
+            retry_after_seconds=2,
+        )
+
+
+async def renew_claim(question: RenewClaim, deps: Deps) -> Done:
+    """Keep a claim for another lease. Raises `Conflict` when somebody else has it."""
+    async with deps.work() as work:
+        until = await work.now() + deps.claim_lease
+        if not await work.uploads.extend_claim(question.upload_id, question.claim_id, until):
+            raise Conflict("The claim on this upload was lost.", code="claim-lost")
+        await work.commit()
+    return Done()
+
+
+async def release_claim(question: ReleaseClaim, deps: Deps) -> Done:
+    """Give up a claim at once; harmless when it is gone."""
+    async with deps.work() as work:
+        now = await work.now()
+        await work.uploads.extend_claim(question.upload_id, question.claim_id, now)
+        await work.commit()
+    return Done()
+
+
+async def expire_uploads(deps: Deps) -> int:
+    """End uploads that are past their deadline and that nobody is sending; returns how many."""
+    expired = 0
+    async with deps.work() as work:
+        overdue = await work.uploads.overdue_batches(await work.now(), _OVERDUE_BATCHES)
+    for tenant, batch_id in overdue:
+        async with deps.work() as work:
+            batch = await work.batches.lock(tenant, batch_id)
+            now = await work.now()
+            for upload in await work.uploads.lock_overdue(batch_id, now):
+                moved, changes = upload.move_to(UploadStatus.EXPIRED, reason="deadline passed")
+                await work.uploads.save(moved)
+                await work.record(changes, actor="catalog", at=now)
+                expired += 1
+            await work.record((await rederive(work, batch))[1], actor="catalog", at=now)
+            await work.commit()
+    if expired:
+        deps.wake_relay()
+    return expired

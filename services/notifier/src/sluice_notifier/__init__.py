@@ -1,0 +1,1 @@
+"""Owner of the event log and of who is told."""

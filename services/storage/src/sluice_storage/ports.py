@@ -1,0 +1,68 @@
+"""The outside as storage sees it, and everything a use case may touch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sluice_contracts.facts import Fact, ReplySubject
+from sluice_contracts.questions import UploadOutcome
+from sluice_runtime.objects import Listed, OpenSession, Stat
+from sluice_runtime.rpc import Asks
+
+
+class Objects(Protocol):
+    """One bucket. Promises and errors stand at `sluice_runtime.objects.ObjectStore`."""
+
+    bucket: str
+
+    def sign(
+        self, method: str, key: str, lifetime: timedelta, query: dict[str, str] | None = None
+    ) -> str: ...
+    async def start_session(self, key: str, content_type: str) -> str: ...
+    async def finish_session(
+        self, key: str, session_id: str, parts: Sequence[tuple[int, str]]
+    ) -> bool: ...
+    async def end_session(self, key: str, session_id: str) -> None: ...
+    async def open_sessions(self) -> list[OpenSession]: ...
+    async def stat(self, key: str) -> Stat | None: ...
+    async def peek(self, key: str, length: int) -> Stat | None: ...
+    async def read(self, key: str) -> bytes | None: ...
+    async def digest(self, key: str) -> tuple[int, str] | None: ...
+    async def write(self, key: str, data: bytes, content_type: str) -> None: ...
+    async def delete(self, key: str) -> None: ...
+    async def page(self, prefix: str, after: str, limit: int) -> list[Listed]: ...
+
+
+class Announces(Protocol):
+    """Says a fact; returns when it is durable, raises `Unavailable` otherwise."""
+
+    async def announce(self, fact: Fact, *, event_id: str) -> None: ...
+
+
+class Replies(Protocol):
+    """Tells a waiting gateway at once; a hint that may get lost."""
+
+    async def reply(self, subject: ReplySubject, outcome: UploadOutcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, ages and lifetimes."""
+
+    part_size_bytes: int
+    link_lifetime: timedelta
+    orphan_age: timedelta
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Everything a use case of storage may touch."""
+
+    objects: Objects
+    public: Objects
+    announcer: Announces
+    replies: Replies
+    asker: Asks
+    limits: Limits
+    now: Callable[[], datetime]

@@ -1,0 +1,43 @@
+"""What storage reads from its environment."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sluice_runtime.settings import PREFIX, ServiceSettings
+
+MIB = 1024**2
+
+
+class StoreSettings(BaseSettings):
+    """How the object store is reached; all that provisioning needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    s3_url: str
+    s3_access_key: SecretStr
+    s3_secret_key: SecretStr
+    s3_bucket: str
+    s3_region: str = "us-east-1"
+
+
+class StorageSettings(ServiceSettings, StoreSettings):
+    """How storage runs. Each field is the variable `SLUICE_<FIELD>`."""
+
+    s3_public_url: str | None = None
+    part_size_bytes: Annotated[int, Field(ge=5 * MIB, le=512 * MIB)] = 8 * MIB
+    s3_link_lifetime_seconds: Annotated[int, Field(ge=10, le=900)] = 900
+    orphan_age_seconds: Annotated[int, Field(ge=0)] = 3600
+    sweep_interval_seconds: Annotated[float, Field(gt=0)] = 300
+
+    @property
+    def link_lifetime(self) -> timedelta:
+        return timedelta(seconds=self.s3_link_lifetime_seconds)
+
+    @property
+    def orphan_age(self) -> timedelta:
+        return timedelta(seconds=self.orphan_age_seconds)

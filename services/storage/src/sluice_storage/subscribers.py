@@ -1,0 +1,42 @@
+"""What storage listens to: facts that ask for work on objects, and questions."""
+
+from functools import partial
+
+from faststream.nats import NatsBroker
+
+from sluice_contracts.facts import ObjectDiscarded, RecordingRegistered, UploadReceived
+from sluice_contracts.questions import (
+    AbandonUpload,
+    BeginUpload,
+    LinkObject,
+    ListFoundObjects,
+    PlaceRecordings,
+    RemoveObject,
+    RestateObject,
+    SignParts,
+)
+from sluice_contracts.topology import STORAGE_CHECKS, STORAGE_DELETIONS, STORAGE_UPLOADS
+from sluice_runtime.facts import Listener
+from sluice_runtime.rpc import Answers
+from sluice_storage.ports import Deps
+from sluice_storage.usecases import objects, upkeep, uploads
+
+
+def bind(broker: NatsBroker, deps: Deps) -> None:
+    """Connect every subject to its use case."""
+    uploads_in = Listener(broker, STORAGE_UPLOADS)
+    uploads_in.on(UploadReceived, partial(uploads.finish_upload, deps=deps))
+    checks = Listener(broker, STORAGE_CHECKS)
+    checks.on(RecordingRegistered, partial(objects.check_recording, deps=deps))
+    deletions = Listener(broker, STORAGE_DELETIONS)
+    deletions.on(ObjectDiscarded, partial(objects.delete_object, deps=deps))
+
+    answers = Answers(broker, "storage")
+    answers.to(PlaceRecordings, partial(uploads.place_recordings, deps=deps))
+    answers.to(BeginUpload, partial(uploads.begin_upload, deps=deps))
+    answers.to(SignParts, partial(uploads.sign_parts, deps=deps))
+    answers.to(AbandonUpload, partial(uploads.abandon_upload, deps=deps))
+    answers.to(LinkObject, partial(objects.link_object, deps=deps))
+    answers.to(ListFoundObjects, partial(upkeep.list_found, deps=deps))
+    answers.to(RestateObject, partial(upkeep.restate_object, deps=deps))
+    answers.to(RemoveObject, partial(upkeep.remove_object, deps=deps))

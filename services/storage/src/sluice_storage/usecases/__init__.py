@@ -1,0 +1,1 @@
+"""What storage does, a verb each."""

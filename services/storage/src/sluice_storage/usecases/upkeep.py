@@ -1,0 +1,131 @@
+"""What keeps store and catalog the same: the sweep, and the answers reconciliation needs."""
+
+import asyncio
+
+import structlog
+import uuid6
+from prometheus_client import Gauge
+
+from sluice_contracts.facts import ObjectStored, RecordingDescription
+from sluice_contracts.questions import (
+    Done,
+    FindOwners,
+    FoundObject,
+    FoundObjects,
+    ListFoundObjects,
+    RemoveObject,
+    RestateObject,
+    StoredRegistration,
+)
+from sluice_runtime.errors import Conflict, NotFound
+from sluice_runtime.objects import Listed
+from sluice_storage import domain
+from sluice_storage.ports import Deps
+from sluice_storage.usecases.objects import erase
+
+log = structlog.get_logger(__name__)
+
+OPEN_SESSIONS = Gauge("sluice_open_multipart_uploads", "Multipart uploads in progress")
+ORPHANS = Gauge("sluice_orphans", "Objects found without an owner in the last sweep", ["kind"])
+
+_PAGE = 500
+
+
+async def list_found(question: ListFoundObjects, deps: Deps) -> FoundObjects:
+    """A page of what the store holds, each object with what is kept beside it."""
+    listed = await deps.objects.page(domain.OBJECTS, question.after, question.limit)
+    found = await asyncio.gather(*(_describe(one, deps) for one in listed))
+    return FoundObjects(objects=tuple(found))
+
+
+async def _describe(one: Listed, deps: Deps) -> FoundObject:
+    registration = await _registration(one.key, deps)
+    return FoundObject(
+        key=one.key,
+        size_bytes=one.size_bytes,
+        modified_at=one.modified_at,
+        registration=registration,
+        description=await _description(one.key, deps) if registration else None,
+    )
+
+
+async def _registration(key: str, deps: Deps) -> StoredRegistration | None:
+    data = await deps.objects.read(domain.registration_key(key))
+    return None if data is None else StoredRegistration.model_validate_json(data)
+
+
+async def _description(key: str, deps: Deps) -> RecordingDescription | None:
+    data = await deps.objects.read(domain.description_key(key))
+    return None if data is None else RecordingDescription.model_validate_json(data)
+
+
+async def restate_object(question: RestateObject, deps: Deps) -> Done:
+    """Announce an acknowledged object again, under a new id, for a catalog that lost it.
+
+    Raises:
+        NotFound: the object or its registration is not there.
+    """
+    kept = await _registration(question.key, deps)
+    found = await deps.objects.stat(question.key)
+    if kept is None or found is None or found.size_bytes != kept.bytes.size_bytes:
+        raise NotFound(f"{question.key} is not there as it was registered.")
+    stored = ObjectStored(
+        **kept.model_dump(), description=await _description(question.key, deps)
+    )
+    await deps.announcer.announce(stored, event_id=str(uuid6.uuid7()))
+    return Done()
+
+
+async def remove_object(question: RemoveObject, deps: Deps) -> Done:
+    """Remove an object that the catalog does not own.
+
+    Raises:
+        Conflict: the catalog owns it, or waits for it.
+    """
+    owners = (await deps.asker.ask(FindOwners(keys=(question.key,)))).objects
+    if any(owner.state != "discarded" for owner in owners):
+        raise Conflict(f"{question.key} has an owner.", code="object-owned")
+    await erase(question.key, deps)
+    return Done()
+
+
+async def sweep(deps: Deps) -> None:
+    """Remove multipart sessions and objects that are older than the limit and have no owner.
+
+    An object with a registration was acknowledged and is never swept: if the catalog does not
+    know it, that is a case for `sluice reconcile`.
+    """
+    oldest = deps.now() - deps.limits.orphan_age
+    sessions = await deps.objects.open_sessions()
+    OPEN_SESSIONS.set(len(sessions))
+    stale = [one for one in sessions if one.started_at < oldest]
+    wanted = await _expected(tuple({one.key for one in stale}), deps)
+    for session in stale:
+        if session.key not in wanted:
+            log.info("session swept", key=session.key)
+            await deps.objects.end_session(session.key, session.session_id)
+    after, orphans, lost = "", 0, 0
+    while listed := await deps.objects.page(domain.OBJECTS, after, _PAGE):
+        after = listed[-1].key
+        for one in await _unowned(listed, deps):
+            if one.modified_at >= oldest:
+                continue
+            if await deps.objects.stat(domain.registration_key(one.key)) is not None:
+                lost += 1
+                continue
+            orphans += 1
+            log.info("orphan swept", key=one.key)
+            await deps.objects.delete(one.key)
+    ORPHANS.labels("object").set(orphans)
+    ORPHANS.labels("registered").set(lost)
+
+
+async def _expected(keys: tuple[str, ...], deps: Deps) -> set[str]:
+    owners = (await deps.asker.ask(FindOwners(keys=keys))).objects if keys else ()
+    return {owner.key for owner in owners if owner.state == "expected"}
+
+
+async def _unowned(listed: list[Listed], deps: Deps) -> list[Listed]:
+    owners = (await deps.asker.ask(FindOwners(keys=tuple(one.key for one in listed)))).objects
+    owned = {owner.key for owner in owners}
+    return [one for one in listed if one.key not in owned]

@@ -1,0 +1,145 @@
+"""From a place to put bytes to bytes that are stored, or refused and removed."""
+
+from datetime import UTC
+
+from sluice_contracts.envelope import Event
+from sluice_contracts.facts import ObjectRejected, ObjectStored, UploadReceived
+from sluice_contracts.questions import (
+    AbandonUpload,
+    BeginUpload,
+    Done,
+    PlaceRecordings,
+    Places,
+    SignedPart,
+    SignedParts,
+    SignParts,
+    StoredRegistration,
+    UploadBegun,
+    UploadOutcome,
+)
+from sluice_runtime.facts import derived_id
+from sluice_runtime.objects import Stat
+from sluice_storage import domain
+from sluice_storage.ports import Deps
+
+_FIRST_PARTS = 16
+
+
+async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
+    """Compute where recordings are going to lie."""
+    day = question.day.astimezone(UTC)
+    keys = tuple(
+        domain.recording_key(question.tenant, day, item.recording_id, item.filename)
+        for item in question.items
+    )
+    return Places(bucket=deps.objects.bucket, keys=keys)
+
+
+async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
+    """Sign one PUT for a small body; open a multipart session for a large or unmeasured one."""
+    size = domain.part_size(question.size_bytes, deps.limits.part_size_bytes)
+    if question.size_bytes is not None and question.size_bytes <= size:
+        url = deps.objects.sign("PUT", question.key, deps.limits.link_lifetime)
+        return UploadBegun(put_url=url, part_size=size)
+    session = await deps.objects.start_session(question.key, question.content_type)
+    parts = _FIRST_PARTS
+    if question.size_bytes is not None:
+        parts = min(parts, -(-question.size_bytes // size))
+    signed = _sign(question.key, session, range(1, parts + 1), deps)
+    return UploadBegun(session_id=session, part_size=size, parts=signed)
+
+
+async def sign_parts(question: SignParts, deps: Deps) -> SignedParts:
+    """Sign more parts of an open session: signatures expire, uploads do not."""
+    return SignedParts(parts=_sign(question.key, question.session_id, question.numbers, deps))
+
+
+def _sign(
+    key: str, session: str, numbers: "range | tuple[int, ...]", deps: Deps
+) -> tuple[SignedPart, ...]:
+    lifetime = deps.limits.link_lifetime
+    return tuple(
+        SignedPart(
+            number=number,
+            url=deps.objects.sign(
+                "PUT", key, lifetime, {"partNumber": str(number), "uploadId": session}
+            ),
+        )
+        for number in numbers
+    )
+
+
+async def abandon_upload(question: AbandonUpload, deps: Deps) -> Done:
+    """Remove what a sender left behind in the middle; what was acknowledged stays."""
+    if question.session_id is not None:
+        await deps.objects.end_session(question.key, question.session_id)
+    elif await deps.objects.stat(domain.registration_key(question.key)) is None:
+        await deps.objects.delete(question.key)
+    return Done()
+
+
+async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
+    """Make one object of what was sent, check it, keep its registration, say so.
+
+    Safe to repeat: finishing a finished session and writing the same registration change
+    nothing, and the id of what is announced follows from the id of what was received.
+    """
+    fact = event.data
+    found = await _complete(fact, deps)
+    refusal = _refuse(fact, found)
+    if refusal is not None:
+        await _reject(event, refusal, deps)
+        return
+    assert found is not None
+    stored = ObjectStored(
+        tenant=fact.tenant,
+        upload_id=fact.upload_id,
+        bytes=fact.bytes,
+        etag=found.etag,
+        detected_type=domain.sniff(found.head),
+        registration=fact.registration,
+        stored_at=deps.now(),
+        reply_to=fact.reply_to,
+    )
+    kept = StoredRegistration.model_validate(stored.model_dump())
+    await deps.objects.write(
+        domain.registration_key(fact.bytes.key), kept.model_dump_json().encode(), "application/json"
+    )
+    await deps.announcer.announce(stored, event_id=derived_id(event.envelope.id, "stored"))
+    if fact.reply_to:
+        outcome = UploadOutcome(upload_id=fact.upload_id, state="stored")
+        await deps.replies.reply(fact.reply_to, outcome)
+
+
+async def _complete(fact: UploadReceived, deps: Deps) -> Stat | None:
+    key = fact.bytes.key
+    if fact.multipart is not None:
+        parts = [(part.number, part.etag) for part in fact.multipart.parts]
+        await deps.objects.finish_session(key, fact.multipart.session_id, parts)
+    return await deps.objects.peek(key, domain.HEAD_BYTES)
+
+
+def _refuse(fact: UploadReceived, found: Stat | None) -> tuple[str, str] | None:
+    """Why what the store holds is not what was sent, or None."""
+    if found is None:
+        return "bytes-lost", "The object store lost the bytes before they were complete."
+    if found.size_bytes != fact.bytes.size_bytes:
+        return (
+            "size-mismatch",
+            f"{fact.bytes.size_bytes} bytes were sent and {found.size_bytes} were stored.",
+        )
+    return None
+
+
+async def _reject(event: Event[UploadReceived], refusal: tuple[str, str], deps: Deps) -> None:
+    fact, (code, detail) = event.data, refusal
+    await deps.objects.delete(fact.bytes.key)
+    rejected = ObjectRejected(
+        tenant=fact.tenant,
+        upload_id=fact.upload_id,
+        code=code,
+        detail=detail,
+        retryable=True,
+        reply_to=fact.reply_to,
+    )
+    await deps.announcer.announce(rejected, event_id=derived_id(event.envelope.id, "rejected"))

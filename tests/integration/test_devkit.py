@@ -16,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 from minio import Minio
+
 from sluice_devkit.folder import FolderInUseError
 from sluice_devkit.ports import HOST, free_ports
 from sluice_devkit.postgres import PostgresServer, admin_url, database_url, ensure_database

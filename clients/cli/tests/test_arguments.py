@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from sluice_cli.arguments import Options, parse
 from sluice_cli.failures import UsageError
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sluice_cli.backoff import Patience, backoff, is_repeatable, retry_after_seconds
 from sluice_contracts.api import Problem
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sluice_cli.client import Client
 from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
 from sluice_cli.live import LiveLog

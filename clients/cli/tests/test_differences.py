@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sluice_cli.differences import Kind, Pair, join, judge
 from sluice_cli.failures import IntegrityError
 from sluice_contracts.facts import RecordingUpload, StoredBytes

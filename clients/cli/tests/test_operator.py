@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+
 from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
 from sluice_cli.letters import DeadLetter, LetterRow, LetterView
 from sluice_cli.rpc import parse_reply

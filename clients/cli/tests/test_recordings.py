@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sluice_cli.operations import item_ids
 from sluice_cli.recordings import run
 

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from sluice_cli.client import Client
 from sluice_cli.failures import RefusedError
 from sluice_cli.reporting import Report

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import typer
+
 from sluice_cli.content_types import content_type
 from sluice_cli.failures import combined
 from sluice_cli.main import duration

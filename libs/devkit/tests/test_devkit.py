@@ -9,6 +9,7 @@ import wave
 from pathlib import Path
 
 import pytest
+
 from sluice_devkit import assets, environments, terminal
 from sluice_devkit.credentials import Credentials
 from sluice_devkit.folder import FolderInUseError, FolderLock

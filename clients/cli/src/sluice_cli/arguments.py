@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
-from sluice_contracts.api import MAX_ITEMS, PresignAnswer, PresignedItem
-from sluice_contracts.base import JsonObject
 
 from sluice_cli.backoff import PATIENCE_SECONDS
 from sluice_cli.failures import UsageError
+from sluice_contracts.api import MAX_ITEMS, PresignAnswer, PresignedItem
+from sluice_contracts.base import JsonObject
 
 DEFAULT_BASE_URL = "http://localhost:8000"
 OPERATIONS = ("presign", "upload", "create", "poll", "demo")

@@ -11,6 +11,10 @@ from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
+
+from sluice_cli.backoff import PATIENCE_SECONDS, Patience
+from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
+from sluice_cli.transport import Attempt, Notice, send
 from sluice_contracts.api import (
     API_KEY_HEADER,
     BatchAnswer,
@@ -21,10 +25,6 @@ from sluice_contracts.api import (
     RecordingsAnswer,
     RecordingsRequest,
 )
-
-from sluice_cli.backoff import PATIENCE_SECONDS, Patience
-from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
-from sluice_cli.transport import Attempt, Notice, send
 
 M = TypeVar("M", bound=BaseModel)
 Progress = Callable[[int], None]

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from sluice_cli.failures import IntegrityError
 from sluice_contracts.questions import (
     Done,
     FoundObject,
@@ -15,8 +17,6 @@ from sluice_contracts.questions import (
     ReportMissing,
     RestateObject,
 )
-
-from sluice_cli.failures import IntegrityError
 
 T = TypeVar("T", FoundObject, OwnedObject)
 

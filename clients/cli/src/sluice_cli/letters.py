@@ -15,9 +15,9 @@ from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sluice_contracts.topology import DEAD_LETTERS
 
 from sluice_cli.failures import NetworkError, RefusedError
+from sluice_contracts.topology import DEAD_LETTERS
 
 _PREFIX = "sluice-dlq-"
 # What travels on with a replayed message besides the attributes of its event.

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import httpx
 from pydantic import ValidationError
-from sluice_contracts.api import PublicEvent
 
 from sluice_cli.backoff import backoff, is_repeatable, retry_after_seconds
 from sluice_cli.client import Client
 from sluice_cli.failures import CommandError, NetworkError
 from sluice_cli.sse import EventParser, ServerEvent
 from sluice_cli.transport import Notice, broken, failure_of, problem_of
+from sluice_contracts.api import PublicEvent
 
 # The server sends a heartbeat every 15 s; three missing ones mean that nobody is there.
 SILENCE_SECONDS = 45.0

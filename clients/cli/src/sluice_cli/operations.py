@@ -9,6 +9,13 @@ from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from pydantic import BaseModel
+
+from sluice_cli.arguments import Options, blob_name
+from sluice_cli.client import Client
+from sluice_cli.content_types import content_type
+from sluice_cli.failures import ALL_DONE, SOME_FAILED, UsageError
+from sluice_cli.reporting import Report, on_terminal
+from sluice_cli.uploads import upload_all
 from sluice_contracts.api import (
     BatchAnswer,
     PresignAnswer,
@@ -18,13 +25,6 @@ from sluice_contracts.api import (
     RecordingsRequest,
 )
 from sluice_contracts.statuses import TERMINAL, Kind, RecordingStatus
-
-from sluice_cli.arguments import Options, blob_name
-from sluice_cli.client import Client
-from sluice_cli.content_types import content_type
-from sluice_cli.failures import ALL_DONE, SOME_FAILED, UsageError
-from sluice_cli.reporting import Report, on_terminal
-from sluice_cli.uploads import upload_all
 
 _FIRST_PAUSE = 0.3
 _LONGEST_PAUSE = 2.0

@@ -7,6 +7,11 @@ from typing import Literal
 
 from nats.aio.client import Client as Connection
 from pydantic import BaseModel, ConfigDict
+
+from sluice_cli.differences import Difference, join, judge
+from sluice_cli.failures import ALL_DONE, SOME_FAILED, RefusedError
+from sluice_cli.reporting import Report
+from sluice_cli.rpc import ask
 from sluice_contracts.questions import (
     FindOwners,
     FoundObject,
@@ -14,11 +19,6 @@ from sluice_contracts.questions import (
     ListOwnedObjects,
     OwnedObject,
 )
-
-from sluice_cli.differences import Difference, join, judge
-from sluice_cli.failures import ALL_DONE, SOME_FAILED, RefusedError
-from sluice_cli.reporting import Report
-from sluice_cli.rpc import ask
 
 _FOUND_PAGE = 100
 _OWNED_PAGE = 500

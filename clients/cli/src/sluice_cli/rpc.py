@@ -9,12 +9,12 @@ import nats
 import nats.errors
 from nats.aio.client import Client as Connection
 from pydantic import BaseModel, ValidationError
-from sluice_contracts.base import Contract, JsonObject
-from sluice_contracts.envelope import CONTENT_TYPE
-from sluice_contracts.questions import Failure, FailureDetail, Question
 
 from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
 from sluice_cli.transport import Notice
+from sluice_contracts.base import Contract, JsonObject
+from sluice_contracts.envelope import CONTENT_TYPE
+from sluice_contracts.questions import Failure, FailureDetail, Question
 
 A = TypeVar("A", bound=Contract)
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import httpx
 from pydantic import ValidationError
-from sluice_contracts.api import Problem
 
 from sluice_cli.backoff import Patience, is_repeatable, retry_after_seconds
 from sluice_cli.failures import CommandError, IntegrityError, NetworkError, RefusedError
+from sluice_contracts.api import Problem
 
 Attempt = Callable[[], Awaitable[httpx.Response]]
 Notice = Callable[[str], None]

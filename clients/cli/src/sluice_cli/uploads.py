@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sluice_contracts.api import PresignedItem
 
 from sluice_cli.client import Client, Uploaded
 from sluice_cli.failures import ALL_DONE, SOME_FAILED, CommandError, UsageError, combined
 from sluice_cli.reporting import OpenTrack, Report
+from sluice_contracts.api import PresignedItem
 
 Pair = tuple[PresignedItem, Path]
 

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from sluice_contracts.api import PublicEvent
-from sluice_contracts.facts import StatusChanged
-from sluice_contracts.statuses import Kind
-
 from sluice_cli.client import Client
 from sluice_cli.live import LiveLog
 from sluice_cli.reporting import Report
+from sluice_contracts.api import PublicEvent
+from sluice_contracts.facts import StatusChanged
+from sluice_contracts.statuses import Kind
 
 _PAGE = 200
 

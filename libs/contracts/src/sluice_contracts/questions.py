@@ -23,7 +23,7 @@ from sluice_contracts.base import (
     Token,
     UploadId,
 )
-from sluice_contracts.facts import RecordingDescription, Registration, StatusChanged, StoredBytes
+from sluice_contracts.facts import Registration, StatusChanged, StoredBytes
 from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus
 
 A = TypeVar("A", bound=Contract)
@@ -63,6 +63,22 @@ class FailureDetail(Contract):
 
 class Done(Contract):
     """The answer of a command that has nothing else to say."""
+
+
+class PartState(Contract):
+    """Whether something a service depends on works right now."""
+
+    works: bool
+
+
+class CheckDatabase(Question[PartState]):
+    SERVICE, ENTITY, VERB, ANSWER = "catalog", "health", "check", PartState
+
+
+class CheckStore(Question[PartState]):
+    """Can an object be written and removed?"""
+
+    SERVICE, ENTITY, VERB, ANSWER = "storage", "health", "check", PartState
 
 
 # --- catalog: keys ---------------------------------------------------------------------------
@@ -437,7 +453,6 @@ class FoundObject(Contract):
     size_bytes: Size
     modified_at: Moment
     registration: StoredRegistration | None
-    description: RecordingDescription | None = None
 
 
 class FoundObjects(Contract):
@@ -462,7 +477,7 @@ class RestateObject(Question[Done]):
 
 
 class RemoveObject(Question[Done]):
-    """Remove an object that nobody owns and that was never acknowledged."""
+    """Remove an object that nobody owns, or whose owner discarded it. Harmless to repeat."""
 
     SERVICE, ENTITY, VERB, ANSWER = "storage", "object", "remove", Done
 
@@ -517,5 +532,3 @@ class UploadOutcome(Contract):
     upload_id: UploadId
     state: Literal["stored", "registered", "rejected"]
     failure: FailureDetail | None = None
-
-

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sluice_runtime import nats_conf
 from testcontainers.core.container import DockerContainer
 
 from sluice_devkit.credentials import Credentials, write_private
@@ -19,6 +18,7 @@ from sluice_devkit.ports import free_ports
 from sluice_devkit.postgres import accepts_connections, admin_url
 from sluice_devkit.processes import ProcessFailedError
 from sluice_devkit.servers import READY_SECONDS, greets_as_nats, responds_to_http
+from sluice_runtime import nats_conf
 
 _ANYWHERE = "0.0.0.0"
 _STOP_SECONDS = 15

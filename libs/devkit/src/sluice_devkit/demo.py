@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 from pydantic import TypeAdapter
+
 from sluice_contracts.api import BatchAnswer, ShownBatch, ShownRecording
 from sluice_contracts.statuses import BatchStatus, RecordingStatus
-
 from sluice_devkit.assets import DemoCall, write_demo_calls
 from sluice_devkit.environments import base_environment
 from sluice_devkit.processes import ChildProcess, Program

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice_runtime import nats_conf
-
 from sluice_devkit.credentials import Credentials
 from sluice_devkit.ports import free_ports
 from sluice_devkit.postgres import PostgresServer
 from sluice_devkit.servers import NatsServer, ObjectServer, Server
+from sluice_runtime import nats_conf
 
 
 @dataclass(frozen=True)

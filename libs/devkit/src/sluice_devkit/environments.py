@@ -46,7 +46,11 @@ def service_environment(
 ) -> dict[str, str]:
     """The whole environment of `python -m sluice_<service>`, to serve or to provision."""
     own = {
-        "gateway": {"SLUICE_TOKEN_SECRET": credentials.token_secret},
+        # The embedded S3 server answers a range with 200, so players could not seek through it.
+        "gateway": {
+            "SLUICE_TOKEN_SECRET": credentials.token_secret,
+            "SLUICE_MEDIA_PROXY": "true",
+        },
         "storage": {
             "SLUICE_S3_URL": addresses.s3.url,
             "SLUICE_S3_PUBLIC_URL": addresses.s3.url,

@@ -180,7 +180,6 @@ class ObjectServer(SupervisedServer):
                 *("--config", ""),  # none, rather than the one of whoever runs this
                 *("--allow-origin", "*"),  # browsers upload straight to signed URLs
                 *("--vfs-cache-mode", "off"),  # an answer to a PUT means the file is there
-                *("--dir-cache-time", "0s"),
                 *("--poll-interval", "0s"),
                 *("--log-level", "ERROR"),
             ),

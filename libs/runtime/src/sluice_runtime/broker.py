@@ -93,7 +93,7 @@ class Guard:
         except NotFoundError:
             self.state[consumer.name] = None
             self._misses[consumer.name] = self._misses.get(consumer.name, 0) + 1
-            log.error("consumer is missing", consumer=consumer.name)
+            log.critical("consumer is missing", consumer=consumer.name)
             if self._misses[consumer.name] >= _MISSES:
                 _leave(f"consumer {consumer.name} is gone")
             return

@@ -76,6 +76,4 @@ _KINDS: dict[Failure, type[SluiceError]] = {
 def revive(failure: FailureDetail) -> SluiceError:
     """The error another service answered with. Its bugs are our unavailability."""
     kind = _KINDS.get(failure.failure, Unavailable)
-    return kind(
-        failure.detail, code=failure.code, retry_after_seconds=failure.retry_after_seconds
-    )
+    return kind(failure.detail, code=failure.code, retry_after_seconds=failure.retry_after_seconds)

@@ -45,9 +45,6 @@ _OPERATOR = (
     f"$JS.API.STREAM.INFO.{DEAD_LETTERS.name}",
     f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS.name}",
     f"$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS.name}",
-    f"$JS.API.DIRECT.GET.{DEAD_LETTERS.name}",
-    f"$JS.API.DIRECT.GET.{DEAD_LETTERS.name}.>",
-    f"$JS.API.STREAM.INFO.{EVENTS.name}",
     "sluice.v1.>",
 )
 SERVICES = tuple(PUBLISHERS)
@@ -61,7 +58,9 @@ def _allow(subjects: Iterable[str]) -> str:
 
 def _service_publishes(service: str) -> list[str]:
     subjects = [fact.pattern() for fact in PUBLISHERS[service]]
-    subjects += [question.subject() for question in QUESTIONS if _may_ask(service, question.SERVICE)]
+    subjects += [
+        question.subject() for question in QUESTIONS if _may_ask(service, question.SERVICE)
+    ]
     subjects += _HINTS[service]["publish"]
     subjects.append(f"$JS.API.STREAM.INFO.{EVENTS.name}")
     for one in (consumer for consumer in CONSUMERS if consumer.service == service):
@@ -105,9 +104,7 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
 
 def _user(name: str, password: str) -> str:
     publish, subscribe = permissions(name)
-    responses = (
-        '\n          allow_responses { max: 1, expires: "10s" }' if name in SERVICES else ""
-    )
+    responses = '\n          allow_responses { max: 1, expires: "10s" }' if name in SERVICES else ""
     return f"""      {{ user: {name}, password: {password},
         permissions {{
           publish {_allow(publish)}
@@ -133,7 +130,7 @@ def render(
     monitor = f'http: "127.0.0.1:{monitor_port}"\n' if monitor_port else ""
     return f"""server_name: sluice
 listen: "{host}:{port}"
-{monitor}max_payload: 1MB
+{monitor}max_payload: 8MB
 max_connections: 1000
 write_deadline: "10s"
 ping_interval: "20s"

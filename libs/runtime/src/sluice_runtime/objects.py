@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
 import urllib3
 from minio import Minio
@@ -24,6 +25,7 @@ R = TypeVar("R")
 
 _THREADS = 16
 _READ_SIZE = 1024 * 1024
+_PROBE_KEY = "health/probe"
 _GONE = frozenset({"NoSuchKey", "NoSuchUpload", "NoSuchBucket", "ResourceNotFound", "NotFound"})
 
 
@@ -111,6 +113,15 @@ class ObjectStore:
         except Unavailable:
             return False
 
+    async def is_writable(self) -> bool:
+        """Whether an object can be written and removed right now."""
+        try:
+            await self.write(_PROBE_KEY, b"", "application/octet-stream")
+            await self.delete(_PROBE_KEY)
+        except Unavailable:
+            return False
+        return True
+
     def sign(
         self, method: str, key: str, lifetime: timedelta, query: dict[str, str] | None = None
     ) -> str:
@@ -164,11 +175,13 @@ class ObjectStore:
         """Multipart uploads in progress."""
 
         def work() -> list[OpenSession]:
-            found = self._client._list_multipart_uploads(self.bucket)
-            return [
-                OpenSession(one.object_name, one.upload_id, one.initiated_time or _EPOCH)
-                for one in found.uploads
-            ]
+            # The SDK insists on an XML namespace that not every store sends, and would list
+            # nothing there.
+            response = self._client._execute(
+                "GET", self.bucket, query_params={"uploads": "", "max-uploads": "1000"}
+            )
+            root = ElementTree.fromstring(response.data)  # noqa: S314 - our own store
+            return [_session(one) for one in root.iter() if _local(one) == "Upload"]
 
         return await self._call(work)
 
@@ -297,6 +310,17 @@ class ObjectStore:
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _local(element: ElementTree.Element) -> str:
+    """The name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]
+
+
+def _session(element: ElementTree.Element) -> OpenSession:
+    fields = {_local(child): child.text or "" for child in element}
+    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else _EPOCH
+    return OpenSession(fields["Key"], fields["UploadId"], started)
 
 
 def _query(query: dict[str, str] | None) -> Any:

@@ -59,9 +59,11 @@ class Relay:
         async with transaction(self._engine) as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             lock = select(func.pg_try_advisory_lock(_LEADER_LOCK))
-            while not (await connection.execute(lock)).scalar_one():
-                await asyncio.sleep(_RETRY_SECONDS)
             try:
+                while True:
+                    if (await connection.execute(lock)).scalar_one():
+                        break
+                    await asyncio.sleep(_RETRY_SECONDS)
                 while True:
                     await self._round(connection)
             finally:

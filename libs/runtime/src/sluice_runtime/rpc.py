@@ -93,7 +93,7 @@ class Answers:
 
     def to(self, question: type[Q], handle: Callable[[Q], Awaitable[Contract]]) -> None:
         """Answer every `question` with what `handle` returns."""
-        assert question.SERVICE == self._service, f"{question.subject()} is not ours to answer"
+        assert self._service == question.SERVICE, f"{question.subject()} is not ours to answer"
         subscriber = self._broker.subscriber(
             question.subject(), queue=self._service, decoder=_raw, max_workers=_PARALLEL
         )
@@ -120,7 +120,7 @@ async def _answer(
         )
     except asyncio.CancelledError:
         raise
-    except Exception:  # noqa: BLE001 - the edge: a bug must still be answered
+    except Exception:
         log.exception("question failed", subject=question.subject())
         failure = FailureDetail(
             failure=Failure.BUG, code="internal-error", detail="An unexpected error occurred."

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -40,9 +41,14 @@ class Service:
         self._loops: dict[str, Loop] = {}
         self._probes: list[Probe] = [self._probe_bus]
         self._closers: list[Loop] = []
+        self._stop_listeners: list[Callable[[], None]] = []
 
     async def _probe_bus(self) -> Mapping[str, bool]:
         return bus_checks(self.broker, self.guard)
+
+    def is_connected(self) -> bool:
+        """Whether the bus is reachable right now."""
+        return bus_checks(self.broker, self.guard)["nats"]
 
     def beside(self, name: str, loop: Loop) -> None:
         """Run `loop` for as long as the service runs."""
@@ -55,6 +61,10 @@ class Service:
     def closing(self, close: Loop) -> None:
         """Await `close` when the service stops, also when it stops badly."""
         self._closers.append(close)
+
+    def stopping(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the process is asked to stop, while requests still run."""
+        self._stop_listeners.append(tell)
 
     def health(self) -> FastAPI:
         """An app that answers health and metrics and nothing else."""
@@ -92,7 +102,7 @@ class Service:
                     group.create_task(self._keep(name, loop))
         except asyncio.CancelledError:
             raise
-        except BaseException:  # noqa: BLE001 - the edge: nothing may die in silence
+        except BaseException:
             log.critical("broken", exc_info=True)
             logging.shutdown()
             os._exit(EXIT_SOFTWARE)
@@ -103,7 +113,7 @@ class Service:
 
     def serve(self, app: FastAPI) -> None:
         """Answer HTTP until told to stop."""
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
             host=self.settings.host,
             port=self.settings.port,
@@ -114,3 +124,17 @@ class Service:
             ws="none",
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+        _Server(config, self._stop_listeners).run()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, and a word of warning to streams that would never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, listeners: list[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._listeners = listeners
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        for tell in self._listeners:
+            tell()
+        super().handle_exit(sig, frame)

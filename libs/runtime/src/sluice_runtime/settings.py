@@ -8,7 +8,7 @@ limit does not silently stay at its default.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError
@@ -91,7 +91,7 @@ def read_settings(model: type[S], environment: Mapping[str, str] | None = None) 
     """
     variables = dict(os.environ if environment is None else environment)
     given = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in given.items():
         field = name.removeprefix(PREFIX)

@@ -25,7 +25,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sluice_contracts.topology import CONSUMERS, STREAMS, Consumer, Stream
 from sluice_runtime.settings import PREFIX, read_settings
 
-_MAX_MESSAGE_BYTES = 512 * 1024
+# A request of 1 MiB of JSON may describe a single recording.
+_MAX_MESSAGE_BYTES = 2 * 1024**2
 
 
 class TopologySettings(BaseSettings):

@@ -6,7 +6,7 @@ import uuid6
 from faststream.nats import NatsBroker
 
 from sluice_catalog.ports import Deps
-from sluice_catalog.usecases import batches, keys, objects, recordings, uploads
+from sluice_catalog.usecases import batches, keys, objects, recordings, upkeep, uploads
 from sluice_contracts import facts, questions
 from sluice_contracts.topology import CATALOG_OBJECTS
 from sluice_runtime.facts import Listener
@@ -41,4 +41,5 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.DeleteBatch, partial(batches.delete_batch, deps=deps))
     answers.to(questions.ListOwnedObjects, partial(objects.list_owned, deps=deps))
     answers.to(questions.FindOwners, partial(objects.find_owners, deps=deps))
+    answers.to(questions.CheckDatabase, partial(upkeep.check_database, deps=deps))
     answers.to(questions.ReportMissing, partial(objects.report_missing, deps=deps))

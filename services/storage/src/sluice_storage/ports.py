@@ -16,6 +16,7 @@ class Objects(Protocol):
 
     bucket: str
 
+    async def is_writable(self) -> bool: ...
     def sign(
         self, method: str, key: str, lifetime: timedelta, query: dict[str, str] | None = None
     ) -> str: ...

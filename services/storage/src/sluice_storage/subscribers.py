@@ -8,6 +8,7 @@ from sluice_contracts.facts import ObjectDiscarded, RecordingRegistered, UploadR
 from sluice_contracts.questions import (
     AbandonUpload,
     BeginUpload,
+    CheckStore,
     LinkObject,
     ListFoundObjects,
     PlaceRecordings,
@@ -39,4 +40,5 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(LinkObject, partial(objects.link_object, deps=deps))
     answers.to(ListFoundObjects, partial(upkeep.list_found, deps=deps))
     answers.to(RestateObject, partial(upkeep.restate_object, deps=deps))
+    answers.to(CheckStore, partial(upkeep.check_store, deps=deps))
     answers.to(RemoveObject, partial(upkeep.remove_object, deps=deps))

@@ -87,4 +87,3 @@ class SqlBatches:
         """Remove a batch with its recordings, uploads and history."""
         for table in (recordings, uploads, status_history, batches):
             await self._connection.execute(delete(table).where(table.c.batch_id == batch_id))
-

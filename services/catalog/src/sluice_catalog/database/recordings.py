@@ -76,9 +76,8 @@ class SqlRecordings:
 
     async def views(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingView]]:
         """As `states`, with everything the web page shows."""
-        query = (
-            _VIEW.where(recordings.c.batch_id.in_(batch_ids))
-            .order_by(recordings.c.created_at, recordings.c.recording_id)
+        query = _VIEW.where(recordings.c.batch_id.in_(batch_ids)).order_by(
+            recordings.c.created_at, recordings.c.recording_id
         )
         found: dict[str, list[RecordingView]] = {}
         for row in await self._connection.execute(query):

@@ -61,6 +61,4 @@ class SqlReplays:
         await self._connection.execute(idempotency.insert().values(values))
 
     async def forget(self, before: datetime) -> None:
-        await self._connection.execute(
-            delete(idempotency).where(idempotency.c.created_at < before)
-        )
+        await self._connection.execute(delete(idempotency).where(idempotency.c.created_at < before))

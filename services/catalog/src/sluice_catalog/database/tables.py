@@ -43,9 +43,7 @@ batches = Table(
     Column("created_at", Moment, nullable=False),
     Column("created_by", Text, nullable=False),
 )
-Index(
-    "ix_batches_newest", batches.c.tenant, batches.c.created_at.desc(), batches.c.batch_id.desc()
-)
+Index("ix_batches_newest", batches.c.tenant, batches.c.created_at.desc(), batches.c.batch_id.desc())
 
 uploads = Table(
     "uploads",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -89,7 +89,7 @@ class SqlUploads:
         return (await self._connection.execute(query)).first() is not None
 
 
-def _overdue(now: datetime) -> tuple[object, ...]:
+def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         uploads.c.status.in_(("created", "uploading")),
         uploads.c.deadline < now,

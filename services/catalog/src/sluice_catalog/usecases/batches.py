@@ -19,6 +19,8 @@ from sluice_contracts.questions import (
 )
 from sluice_contracts.statuses import UploadStatus, derive_batch
 
+_MOST_BYTES = 2 * 1024**2
+
 
 async def rederive(work: Work, batch: Batch) -> tuple[Batch, list[Change]]:
     """Save what the contents of a locked batch make of its status; the change, if any."""
@@ -83,7 +85,18 @@ async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
         )
         for one in shown
     )
-    return BatchViews(batches=batches, next=_next(found, question.limit))
+    fitting = _fitting(batches)
+    return BatchViews(batches=fitting, next=_next(found, len(fitting)))
+
+
+def _fitting(batches: tuple[BatchView, ...]) -> tuple[BatchView, ...]:
+    """As many batches as one message can carry, and at least one; metadata may be large."""
+    size = 0
+    for count, batch in enumerate(batches):
+        size += len(batch.model_dump_json())
+        if size > _MOST_BYTES and count > 0:
+            return batches[:count]
+    return batches
 
 
 def _next(found: list[Batch], limit: int) -> Page | None:
@@ -118,9 +131,7 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     return Done()
 
 
-async def _cancel_unfinished(
-    work: Work, uploads: list[Upload], actor: str, now: datetime
-) -> None:
+async def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now: datetime) -> None:
     """Tell subscribers of uploads that would never end otherwise."""
     unfinished = (UploadStatus.CREATED, UploadStatus.UPLOADING)
     for upload in (one for one in uploads if one.status in unfinished):

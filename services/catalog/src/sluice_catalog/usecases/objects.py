@@ -111,9 +111,7 @@ async def _restore_upload(fact: ObjectStored, work: Work) -> Upload:
     """The upload, and if need be the batch, that this registration speaks of."""
     told = fact.registration
     now = await work.now()
-    batch = Batch(
-        told.batch_id, fact.tenant, BatchStatus.OPEN, 1, fact.stored_at, told.created_by
-    )
+    batch = Batch(told.batch_id, fact.tenant, BatchStatus.OPEN, 1, fact.stored_at, told.created_by)
     if await work.batches.add(batch):
         born = first_change(
             Kind.BATCH, fact.tenant, batch.batch_id, batch.batch_id, BatchStatus.OPEN
@@ -135,9 +133,7 @@ async def _restore_upload(fact: ObjectStored, work: Work) -> Upload:
         deadline=now,
     )
     await work.uploads.add([upload])
-    born = first_change(
-        Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status
-    )
+    born = first_change(Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status)
     await work.record([born], actor="reconcile", at=now)
     return upload
 
@@ -229,7 +225,9 @@ async def _advance(
                 await work.objects.mark([fact.upload_id], **marks)
             recording = await work.recordings.of_upload(fact.upload_id)
             if recording is not None and recording.status not in TERMINAL[Kind.RECORDING]:
-                rest = path[path.index(recording.status) + 1 :] if recording.status in path else path
+                rest = (
+                    path[path.index(recording.status) + 1 :] if recording.status in path else path
+                )
                 if rest:
                     await advance(work, recording, rest, actor=_ACTOR, reason=reason)
             await work.commit()

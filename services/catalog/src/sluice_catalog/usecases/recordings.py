@@ -236,5 +236,3 @@ async def advance(
     await work.recordings.save(moved)
     _, batch_changes = await rederive(work, batch)
     await work.record([*changes, *batch_changes], actor=actor, at=now)
-
-

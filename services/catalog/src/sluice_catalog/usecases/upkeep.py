@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from sluice_catalog.ports import Deps
+from sluice_contracts.questions import CheckDatabase, PartState
+from sluice_runtime.errors import Unavailable
 
 _REPLAYS_KEPT = timedelta(days=7)
 
@@ -13,3 +15,13 @@ async def forget_old(deps: Deps) -> None:
         await work.inbox.forget()
         await work.replays.forget(await work.now() - _REPLAYS_KEPT)
         await work.commit()
+
+
+async def check_database(_: CheckDatabase, deps: Deps) -> PartState:
+    """Whether the database answers right now."""
+    try:
+        async with deps.work() as work:
+            await work.now()
+    except Unavailable:
+        return PartState(works=False)
+    return PartState(works=True)

@@ -136,9 +136,7 @@ def _check_claimable(upload: Upload, question: ClaimUpload, now: datetime) -> No
     if upload.status is UploadStatus.EXPIRED or (
         upload.status is UploadStatus.CREATED and upload.deadline < now
     ):
-        raise Rejected(
-            "This upload URL has expired; presign again.", code="upload-token-expired"
-        )
+        raise Rejected("This upload URL has expired; presign again.", code="upload-token-expired")
     if upload.status not in (UploadStatus.CREATED, UploadStatus.UPLOADING):
         raise Rejected(
             "This upload URL was used already; presign again for another upload.",

@@ -8,11 +8,13 @@ from prometheus_client import Gauge
 
 from sluice_contracts.facts import ObjectStored, RecordingDescription
 from sluice_contracts.questions import (
+    CheckStore,
     Done,
     FindOwners,
     FoundObject,
     FoundObjects,
     ListFoundObjects,
+    PartState,
     RemoveObject,
     RestateObject,
     StoredRegistration,
@@ -31,21 +33,24 @@ ORPHANS = Gauge("sluice_orphans", "Objects found without an owner in the last sw
 _PAGE = 500
 
 
+async def check_store(_: CheckStore, deps: Deps) -> PartState:
+    """Whether the store takes an object right now."""
+    return PartState(works=await deps.objects.is_writable())
+
+
 async def list_found(question: ListFoundObjects, deps: Deps) -> FoundObjects:
-    """A page of what the store holds, each object with what is kept beside it."""
+    """A page of what the store holds, each object with its registration."""
     listed = await deps.objects.page(domain.OBJECTS, question.after, question.limit)
     found = await asyncio.gather(*(_describe(one, deps) for one in listed))
     return FoundObjects(objects=tuple(found))
 
 
 async def _describe(one: Listed, deps: Deps) -> FoundObject:
-    registration = await _registration(one.key, deps)
     return FoundObject(
         key=one.key,
         size_bytes=one.size_bytes,
         modified_at=one.modified_at,
-        registration=registration,
-        description=await _description(one.key, deps) if registration else None,
+        registration=await _registration(one.key, deps),
     )
 
 
@@ -69,9 +74,7 @@ async def restate_object(question: RestateObject, deps: Deps) -> Done:
     found = await deps.objects.stat(question.key)
     if kept is None or found is None or found.size_bytes != kept.bytes.size_bytes:
         raise NotFound(f"{question.key} is not there as it was registered.")
-    stored = ObjectStored(
-        **kept.model_dump(), description=await _description(question.key, deps)
-    )
+    stored = ObjectStored(**kept.model_dump(), description=await _description(question.key, deps))
     await deps.announcer.announce(stored, event_id=str(uuid6.uuid7()))
     return Done()
 

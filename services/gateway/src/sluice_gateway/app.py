@@ -1,0 +1,71 @@
+"""The public HTTP application: routes, problems, and what happens around every request."""
+
+import time
+
+from fastapi import FastAPI
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sluice_gateway.routes import events, media, pages, problems, recordings, status
+from sluice_gateway.routes.edge import Edge
+from sluice_runtime.trace import CORRELATION_HEADER, new_trace, tracing
+
+REQUESTS = Counter("sluice_http_requests_total", "Answers", ["route", "status"])
+SECONDS = Histogram("sluice_http_seconds", "Time to the last byte of the answer", ["route"])
+
+
+class Around:
+    """Gives each request its trace, counts it, and closes connections with an unread body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        trace = new_trace(headers)
+        began, state = time.perf_counter(), {"status": 500, "body_read": False}
+
+        async def note_receive() -> Message:
+            message = await receive()
+            if not message.get("more_body", False):
+                state["body_read"] = True
+            return message
+
+        async def note_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state["status"] = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (CORRELATION_HEADER.encode(), trace.correlation_id.encode()),
+                ]
+                if _has_body(headers) and not state["body_read"]:
+                    # The rest of the body is not wanted: a client should stop sending it.
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        with tracing(trace):
+            try:
+                await self._app(scope, note_receive, note_send)
+            finally:
+                route = getattr(scope.get("route"), "path", "none")
+                REQUESTS.labels(route, str(state["status"])).inc()
+                SECONDS.labels(route).observe(time.perf_counter() - began)
+
+
+def _has_body(headers: dict[str, str]) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def make_app(app: FastAPI, edge: Edge) -> FastAPI:
+    """Put the public routes on `app`."""
+    app.state.edge = edge
+    problems.install(app)
+    app.add_middleware(Around)
+    for door in (recordings, media, events, status, pages):
+        app.include_router(door.router)
+    return app

@@ -1,0 +1,181 @@
+"""Tokens, names, ranges and cursors: rules of the public door. No I/O."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from sluice_contracts.questions import Page
+from sluice_runtime.errors import NotFound, Rejected
+
+SCOPE_READ = "recordings:read"
+SCOPE_WRITE = "recordings:write"
+SCOPE_EVENTS = "events:read"
+
+# Served as they are; everything else is a download.
+_INLINE_TYPES = re.compile(
+    r"(audio|video)/[a-z0-9.+-]+|image/(png|jpeg|gif|webp|avif)", re.IGNORECASE
+)
+_UNSAFE_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+MAX_NAME_BYTES = 255
+
+
+def token_digest(token: str) -> str:
+    """What the catalog knows a token by."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class UploadTokens:
+    """Signs the URLs that presigning hands out, and checks them without asking anybody."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def sign(self, upload_id: str, expires_at: datetime) -> str:
+        """The token for one upload, good until `expires_at` (to the second)."""
+        expiry = str(int(expires_at.timestamp()))
+        return f"{expiry}.{self._mac(upload_id, expiry)}"
+
+    def check(self, upload_id: str, token: str, now: datetime) -> None:
+        """Raises `Rejected` for a token that is wrong, or was right once."""
+        expiry, _, mac = token.partition(".")
+        if not hmac.compare_digest(mac.encode(), self._mac(upload_id, expiry).encode()):
+            raise Rejected(
+                "The token in this upload URL is missing or wrong; use the URL as presigned.",
+                code="upload-token-invalid",
+            )
+        if int(expiry) < now.timestamp():
+            raise Rejected(
+                "This upload URL has expired; presign again.", code="upload-token-expired"
+            )
+
+    def _mac(self, upload_id: str, expiry: str) -> str:
+        digest = hmac.digest(self._secret, f"upload\n{upload_id}\n{expiry}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def known_batch_id(text: str) -> str:
+    """`text`, if a batch could be called so. Raises `NotFound` otherwise."""
+    return _known(text, "rb", "batch")
+
+
+def known_recording_id(text: str) -> str:
+    """`text`, if a recording could be called so. Raises `NotFound` otherwise."""
+    return _known(text, "rec", "recording")
+
+
+def known_upload_id(text: str) -> str:
+    """`text`, if an upload could be called so. Raises `NotFound` otherwise."""
+    return _known(text, "upl", "upload")
+
+
+def _known(text: str, prefix: str, kind: str) -> str:
+    if not re.fullmatch(prefix + r"_[a-z0-9]{8,40}", text):
+        raise NotFound(f"There is no {kind} {text[:64]!r}.", code=f"{kind}-not-found")
+    return text
+
+
+def check_filename(filename: str) -> str:
+    """The last component of `filename`, composed (NFC).
+
+    Raises:
+        Rejected: it is empty, longer than 255 bytes, or holds characters that are not text:
+            control characters, line breaks, direction overrides.
+    """
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", filename)[-1]).strip()
+    problem = None
+    if any(unicodedata.category(character) in _UNSAFE_IN_NAMES for character in filename):
+        problem = "holds control or direction characters"
+    elif len(filename.encode(errors="replace")) > MAX_NAME_BYTES:
+        problem = f"is longer than {MAX_NAME_BYTES} bytes"
+    elif not name.strip("."):
+        problem = "is empty"
+    if problem:
+        raise Rejected(f"The file name {problem}.", code="invalid-filename")
+    return name
+
+
+def disposition(content_type: str, filename: str) -> str:
+    """A Content-Disposition. Source: RFC 6266, RFC 8187."""
+    kind = "inline" if is_inline(content_type) else "attachment"
+    plain = filename.encode("ascii", "replace").decode().replace("?", "_")
+    plain = re.sub(r'["\\]', "_", plain)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def is_inline(content_type: str) -> bool:
+    """Whether a browser may show this type itself."""
+    return _INLINE_TYPES.fullmatch(content_type) is not None
+
+
+def served_type(content_type: str) -> str:
+    """The type a response carries: the one declared where it is harmless."""
+    return content_type if is_inline(content_type) else "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class ByteRange:
+    """Bytes `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        return self.last - self.first + 1
+
+
+class Unsatisfiable(Exception):
+    """A range that begins behind the end."""
+
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def parse_range(header: str | None, size: int) -> ByteRange | None:
+    """The one range that is asked for; None for the whole.
+
+    Several ranges, other units and malformed headers are ignored, as RFC 9110 allows.
+
+    Raises:
+        Unsatisfiable: no byte of the object lies in the range.
+    """
+    match = _RANGE.fullmatch((header or "").strip())
+    if match is None or match.group(0) == "bytes=-":
+        return None
+    start, end = match.groups()
+    if not start:
+        length = min(int(end), size)
+        if length == 0:
+            raise Unsatisfiable
+        return ByteRange(size - length, size - 1)
+    first = int(start)
+    last = min(int(end), size - 1) if end else size - 1
+    if first >= size:
+        raise Unsatisfiable
+    return ByteRange(first, last) if first <= last else None
+
+
+def encode_cursor(page: Page | None) -> str | None:
+    """`page` as an opaque word."""
+    if page is None:
+        return None
+    return base64.urlsafe_b64encode(page.model_dump_json().encode()).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None) -> Page | None:
+    """Raises `Rejected` for a word we never gave out."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return Page.model_validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error) as error:
+        raise Rejected(
+            "This cursor is not one of ours; start without it.", code="invalid-cursor"
+        ) from error

@@ -1,0 +1,63 @@
+"""Whose token is it: asked of the catalog, remembered for half a minute."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from nats.aio.msg import Msg
+
+from sluice_contracts.questions import Principal, ResolveKey
+from sluice_gateway.domain import token_digest
+from sluice_runtime.errors import NotFound, Unavailable
+from sluice_runtime.rpc import Asks
+
+_FRESH_SECONDS = 30.0
+_UNKNOWN_SECONDS = 2.0
+_MOST = 10_000
+
+
+@dataclass(frozen=True)
+class _Known:
+    principal: Principal | None
+    asked_at: float
+
+    def is_fresh(self, now: float) -> bool:
+        lifetime = _FRESH_SECONDS if self.principal else _UNKNOWN_SECONDS
+        return now - self.asked_at < lifetime
+
+
+class CachedPrincipals:
+    """Keeps answers while they are fresh, and while the catalog is away.
+
+    Somebody who was known goes on working through an outage of the catalog; a change of keys
+    empties the cache at once.
+    """
+
+    def __init__(self, asker: Asks) -> None:
+        self._asker = asker
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def resolve(self, token: str) -> Principal | None:
+        """The owner of `token`; None for nobody's. Raises `Unavailable` when nobody knows."""
+        digest = token_digest(token)
+        known = self._known.get(digest)
+        now = time.monotonic()
+        if known is not None and known.is_fresh(now):
+            return known.principal
+        try:
+            principal: Principal | None = await self._asker.ask(ResolveKey(token_sha256=digest))
+        except NotFound:
+            principal = None
+        except Unavailable:
+            if known is None or known.principal is None:
+                raise
+            return known.principal
+        self._known[digest] = _Known(principal, now)
+        self._known.move_to_end(digest)
+        while len(self._known) > _MOST:
+            self._known.popitem(last=False)
+        return principal
+
+    async def hear_change(self, _: Msg) -> None:
+        """Called when keys changed: ask again from here on."""
+        self._known.clear()

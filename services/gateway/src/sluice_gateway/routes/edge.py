@@ -1,0 +1,221 @@
+"""What every route shares: who is calling, what they sent, and where this server is."""
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from sluice_contracts.api import API_KEY_HEADER, FieldProblem
+from sluice_contracts.base import Body
+from sluice_contracts.questions import Idempotency, Principal
+from sluice_gateway import strict_json
+from sluice_gateway.ports import Deps, Principals
+from sluice_runtime.errors import Rejected, Unavailable
+
+B = TypeVar("B", bound=Body)
+
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_TOKEN_MOST = 512
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What routes need besides the dependencies of use cases."""
+
+    deps: Deps
+    principals: Principals
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    max_json_bytes: int
+    media_proxy: bool
+    uploads: "Places"
+    is_connected: Callable[[], bool]
+
+
+class Places:
+    """How many uploads may be under way at once in this process."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place for as long as the block runs; raises `Unavailable` when all are taken."""
+        if self._taken >= self._most:
+            raise Unavailable(
+                "Too many uploads are under way here; try again in a moment.",
+                code="too-many-uploads",
+                retry_after_seconds=1,
+            )
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+
+def get_edge(request: Request) -> Edge:
+    edge: Edge = request.app.state.edge
+    return edge
+
+
+EdgeDep = Annotated[Edge, Depends(get_edge)]
+
+
+class Unauthorized(Rejected):
+    code = "unauthorized"
+
+
+class Forbidden(Rejected):
+    code = "forbidden"
+
+
+class InvalidRequest(Rejected):
+    """The body or a parameter is not what the contract says; `errors` tells where."""
+
+    code = "invalid-request"
+
+    def __init__(self, errors: list[FieldProblem]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first.field}: {first.reason}{more}")
+        self.errors = errors
+
+    @classmethod
+    def of(cls, errors: list[Any]) -> "InvalidRequest":
+        """From the errors of a failed validation; never repeats what was sent."""
+        return cls(
+            [
+                FieldProblem(
+                    field=".".join(str(step) for step in error["loc"]) or "body",
+                    reason=error["msg"],
+                )
+                for error in errors[:20]
+            ]
+        )
+
+
+def _token(request: Request, *, in_query: bool) -> str | None:
+    key = request.headers.get(API_KEY_HEADER)
+    if key:
+        return key
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials:
+        return credentials.strip()
+    return request.query_params.get("key") if in_query else None
+
+
+async def find_principal(request: Request, edge: Edge, *, in_query: bool) -> Principal:
+    """Who is calling. Nothing of the body was read yet.
+
+    Raises:
+        Unauthorized: no token, or nobody's.
+    """
+    token = _token(request, in_query=in_query)
+    if not token or len(token) > _TOKEN_MOST:
+        raise Unauthorized(f"Send your key in the header {API_KEY_HEADER}.")
+    principal = await edge.principals.resolve(token)
+    if principal is None:
+        raise Unauthorized("This key is unknown, expired or revoked.")
+    return principal
+
+
+def require(
+    scope: str, *, in_query: bool = False
+) -> Callable[[Request, Edge], Awaitable[Principal]]:
+    """A dependency: the caller, who must have `scope`. `?key=` counts only where a door says so."""
+
+    async def dependency(request: Request, edge: EdgeDep) -> Principal:
+        principal = await find_principal(request, edge, in_query=in_query)
+        if scope not in principal.scopes:
+            raise Forbidden(f"This key lacks the scope {scope}.")
+        return principal
+
+    return dependency
+
+
+async def read_json(request: Request, model: type[B], edge: Edge) -> tuple[B, Any]:
+    """The body as `model`, and as plain values.
+
+    Raises:
+        Rejected: too large, not strict JSON, or not the model.
+    """
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > edge.max_json_bytes:
+                raise Rejected(
+                    f"At most {edge.max_json_bytes} bytes of JSON are taken.",
+                    code="body-too-large",
+                )
+    except ClientDisconnect as error:
+        raise Rejected("The body ended early.", code="body-incomplete") from error
+    value = strict_json.parse(bytes(body))
+    try:
+        return model.model_validate(value), value
+    except ValidationError as error:
+        raise InvalidRequest.of(error.errors(include_input=False, include_url=False)) from error
+
+
+def fingerprint(value: Any) -> str:
+    """A digest that is the same for the same JSON value, however it was written."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def header_idempotency(request: Request, value: Any) -> Idempotency | None:
+    """The `Idempotency-Key` of this request, bound to what was asked where."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not key or len(key) > 200 or not key.isprintable():
+        raise Rejected(
+            "An Idempotency-Key has 1 to 200 printable characters.", code="invalid-idempotency-key"
+        )
+    asked = fingerprint([request.method, request.url.path, value])
+    return Idempotency(key=f"header:{key}", fingerprint=asked)
+
+
+def base_url(request: Request, edge: Edge) -> str:
+    """Where this server is, as its client sees it.
+
+    `X-Forwarded-*` counts only from a trusted proxy.
+    """
+    scheme, host = request.url.scheme, request.headers.get("host", "")
+    if _is_trusted(request, edge):
+        scheme = _first(request, "x-forwarded-proto") or scheme
+        host = _first(request, "x-forwarded-host") or host
+    if scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        raise Rejected("The Host header is missing or malformed.", code="invalid-host")
+    return f"{scheme}://{host}"
+
+
+def _is_trusted(request: Request, edge: Edge) -> bool:
+    try:
+        peer = ipaddress.ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return any(peer in network for network in edge.trusted_proxies)
+
+
+def _first(request: Request, header: str) -> str:
+    return request.headers.get(header, "").split(",")[0].strip()
+
+
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a route that reads it itself, for OpenAPI."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+LimitParam = Annotated[int, Query(ge=1, le=200)]
+CursorParam = Annotated[str | None, Query(max_length=512)]

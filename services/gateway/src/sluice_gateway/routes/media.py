@@ -1,0 +1,95 @@
+"""Playing: a redirect to a short-lived link, or the bytes through the gateway."""
+
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+from starlette.background import BackgroundTask
+
+from sluice_contracts.api import Problem
+from sluice_contracts.questions import Principal
+from sluice_gateway.domain import SCOPE_READ, ByteRange, Unsatisfiable, is_inline, parse_range
+from sluice_gateway.ports import Deps
+from sluice_gateway.routes.edge import EdgeDep, require
+from sluice_gateway.usecases.media import Playable, find_playable
+from sluice_runtime.web import problem_response
+
+router = APIRouter(tags=["media"])
+
+_SANDBOX = "default-src 'none'; sandbox"
+
+
+@router.api_route(
+    "/media/{recording_id}", methods=["GET", "HEAD"], responses={404: {"model": Problem}}
+)
+async def play(
+    request: Request,
+    recording_id: str,
+    principal: Annotated[Principal, Depends(require(SCOPE_READ, in_query=True))],
+    edge: EdgeDep,
+    proxy: Annotated[bool | None, Query()] = None,
+) -> Response:
+    """The bytes of a recording; `?proxy=1` sends them through the gateway, with ranges."""
+    playable = await find_playable(principal.tenant, recording_id, edge.deps)
+    if proxy if proxy is not None else edge.media_proxy:
+        return await _stream(request, playable, edge.deps)
+    headers = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"}
+    status = HTTPStatus.TEMPORARY_REDIRECT
+    return RedirectResponse(playable.link.public_url, status, headers=headers)
+
+
+async def _stream(request: Request, playable: Playable, deps: Deps) -> Response:
+    size = playable.recording.size_bytes
+    headers = _headers(playable)
+    if playable.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    try:
+        wanted = parse_range(_range_header(request, playable), size)
+    except Unsatisfiable:
+        return problem_response(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "range-not-satisfiable",
+            f"The recording has {size} bytes.",
+            instance=request.url.path,
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
+    if wanted is not None:
+        headers["Content-Range"] = f"bytes {wanted.first}-{wanted.last}/{size}"
+    wanted = wanted or ByteRange(0, size - 1)
+    headers["Content-Length"] = str(wanted.length)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=playable.content_type)
+    # The store answers before we do: a store that is away is a 503, not a broken body.
+    opened = AsyncExitStack()
+    body = await opened.enter_async_context(deps.store.get(playable.link.internal_url, wanted))
+    return StreamingResponse(
+        body,
+        status,
+        headers,
+        media_type=playable.content_type,
+        background=BackgroundTask(opened.aclose),
+    )
+
+
+def _range_header(request: Request, playable: Playable) -> str | None:
+    """The range, unless it was meant for other bytes than these."""
+    condition = request.headers.get("if-range")
+    if condition is not None and condition.strip() != playable.etag:
+        return None
+    return request.headers.get("range")
+
+
+def _headers(playable: Playable) -> dict[str, str]:
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+        "Content-Disposition": playable.disposition,
+        "ETag": playable.etag,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if not is_inline(playable.content_type):
+        headers["Content-Security-Policy"] = _SANDBOX
+    return headers

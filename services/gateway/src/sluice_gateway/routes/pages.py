@@ -1,0 +1,97 @@
+"""The web page, its assets, and the health of the whole."""
+
+import asyncio
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+
+from sluice_contracts.api import ServiceStatus
+from sluice_contracts.questions import CheckDatabase, CheckStore, PartState, Question
+from sluice_gateway.domain import SCOPE_READ
+from sluice_gateway.routes.edge import Edge, EdgeDep, Unauthorized, find_principal
+from sluice_runtime.errors import Unavailable
+from sluice_runtime.web import problem_response
+
+router = APIRouter(include_in_schema=False)
+
+WEB = Path(__file__).parent.parent / "web"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_ASSETS = {path.name: path for path in WEB.iterdir() if path.suffix in _TYPES}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; media-src 'self' http: https:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_CHECK_SECONDS = 3.0
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    return RedirectResponse("/ui", HTTPStatus.TEMPORARY_REDIRECT)
+
+
+@router.get("/ui")
+async def page(request: Request, edge: EdgeDep) -> Response:
+    """The page; it holds nothing secret, and asks for a key itself when it has none."""
+    try:
+        principal = await find_principal(request, edge, in_query=True)
+        allowed = SCOPE_READ in principal.scopes
+    except Unauthorized:
+        allowed = False
+    except Unavailable:
+        # The page finds out by itself, and says so better than a browser would.
+        allowed = True
+    status = HTTPStatus.OK if allowed else HTTPStatus.UNAUTHORIZED
+    headers = {**_HEADERS, "Cache-Control": "no-store"}
+    if not allowed:
+        headers["WWW-Authenticate"] = 'Bearer realm="sluice"'
+    return FileResponse(WEB / "index.html", status, headers, media_type="text/html")
+
+
+@router.get("/ui/{name}")
+async def asset(request: Request, name: str) -> Response:
+    path = _ASSETS.get(name)
+    if path is None:
+        return problem_response(
+            404, "no-such-route", "There is no such file.", instance=request.url.path
+        )
+    headers = {**_HEADERS, "Cache-Control": "no-cache"}
+    return FileResponse(path, headers=headers, media_type=_TYPES[path.suffix])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, bool]:
+    return {"ok": True}
+
+
+@router.get("/health")
+async def health(edge: EdgeDep) -> JSONResponse:
+    """Whether every part works right now; 503 when one does not."""
+    database, store = await asyncio.gather(
+        _works(CheckDatabase(), edge), _works(CheckStore(), edge)
+    )
+    bus = edge.is_connected()
+    fine = database and store and bus
+    status = ServiceStatus(
+        status="ok" if fine else "degraded",
+        db=database,
+        storage_writable=store,
+        nats=bus,
+        time=edge.deps.now(),
+    )
+    code = HTTPStatus.OK if fine else HTTPStatus.SERVICE_UNAVAILABLE
+    return JSONResponse(status.model_dump(mode="json"), code)
+
+
+async def _works(question: Question[PartState], edge: Edge) -> bool:
+    try:
+        return (await edge.deps.asker.ask(question, timeout_seconds=_CHECK_SECONDS)).works
+    except Unavailable:
+        return False

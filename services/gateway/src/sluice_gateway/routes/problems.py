@@ -1,0 +1,59 @@
+"""Every error leaves as a problem document, and none says more than it should."""
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from sluice_gateway.routes.edge import InvalidRequest
+from sluice_runtime.errors import SluiceError
+from sluice_runtime.web import answer_failure, problem_response
+
+log = structlog.get_logger(__name__)
+
+_CODES = {404: "no-such-route", 405: "method-not-allowed"}
+
+
+def install(app: FastAPI) -> None:
+    """Answer all errors of `app`, planned or not."""
+    app.add_exception_handler(SluiceError, _planned)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _planned(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SluiceError)
+    if isinstance(error, InvalidRequest):
+        return problem_response(
+            422, error.code, str(error), instance=request.url.path, errors=error.errors
+        )
+    return answer_failure(error, request.url.path)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return await _planned(request, InvalidRequest.of(list(error.errors())))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "http-error")
+    return problem_response(
+        error.status_code,
+        code,
+        str(error.detail),
+        instance=request.url.path,
+        headers=error.headers,
+    )
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    log.error("bug", path=request.url.path, exc_info=error)
+    return problem_response(
+        500,
+        "internal-error",
+        "An unexpected error occurred; it was logged.",
+        instance=request.url.path,
+        retryable=True,
+    )

@@ -1,0 +1,262 @@
+"""The recordings door: presign, PUT, register, batch. Source document 000."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.requests import ClientDisconnect
+
+from sluice_contracts.api import (
+    BatchAnswer,
+    BatchList,
+    Poll,
+    PresignAnswer,
+    PresignedItem,
+    PresignRequest,
+    Problem,
+    RecordingAnswerItem,
+    RecordingsAnswer,
+    RecordingsRequest,
+    ShownBatch,
+    ShownRecording,
+)
+from sluice_contracts.questions import (
+    BatchState,
+    BatchView,
+    DeleteBatch,
+    GetBatch,
+    Idempotency,
+    ListBatches,
+    PlannedUpload,
+    Principal,
+    RecordingItem,
+    RecordingView,
+    RegisterRecordings,
+    ShowBatches,
+)
+from sluice_contracts.statuses import BatchStatus
+from sluice_gateway.domain import (
+    SCOPE_READ,
+    SCOPE_WRITE,
+    decode_cursor,
+    encode_cursor,
+    known_batch_id,
+)
+from sluice_gateway.routes.edge import (
+    CursorParam,
+    EdgeDep,
+    LimitParam,
+    base_url,
+    body_schema,
+    fingerprint,
+    header_idempotency,
+    read_json,
+    require,
+)
+from sluice_gateway.usecases.presign import presign
+from sluice_gateway.usecases.uploads import Answer, Offer, receive_upload
+from sluice_runtime.errors import Rejected
+
+router = APIRouter(
+    tags=["recordings"], responses={401: {"model": Problem}, 503: {"model": Problem}}
+)
+
+Writer = Annotated[Principal, Depends(require(SCOPE_WRITE))]
+Reader = Annotated[Principal, Depends(require(SCOPE_READ))]
+PageReader = Annotated[Principal, Depends(require(SCOPE_READ, in_query=True))]
+
+
+@router.post("/uploads/presign", openapi_extra=body_schema(PresignRequest))
+async def presign_uploads(request: Request, principal: Writer, edge: EdgeDep) -> PresignAnswer:
+    """Ask for upload URLs, one for each file, in a new batch or an existing one."""
+    asked, value = await read_json(request, PresignRequest, edge)
+    origin = base_url(request, edge)
+    idempotency = header_idempotency(request, value)
+    done = await presign(principal, asked.batch_id, asked.items, idempotency, edge.deps)
+    return PresignAnswer(
+        batch_id=done.planned.batch_id,
+        expires_in_seconds=edge.deps.limits.presign_lifetime_seconds,
+        items=tuple(
+            _presigned(upload, f"{origin}/mock-upload/{upload.upload_id}?token={token}")
+            for upload, token in zip(done.planned.uploads, done.tokens, strict=True)
+        ),
+    )
+
+
+def _presigned(upload: PlannedUpload, url: str) -> PresignedItem:
+    return PresignedItem(
+        temp_id="tmp_" + upload.upload_id.removeprefix("upl_"),
+        upload_url=url,
+        required_headers={"Content-Type": upload.content_type},
+        blob_ref=f"blob://s3/{upload.bucket}/{upload.key}",
+    )
+
+
+@router.put(
+    "/mock-upload/{upload_id}",
+    status_code=HTTPStatus.CREATED,
+    responses={202: {"description": "Stored; will be registered."}, 400: {"model": Problem}},
+)
+async def put_upload(
+    request: Request,
+    upload_id: str,
+    edge: EdgeDep,
+    token: Annotated[str, Query(max_length=256)] = "",
+) -> Response:
+    """Send the bytes. 201: stored and registered. 202: stored, and registered soon."""
+    offer = Offer(
+        upload_id=upload_id,
+        token=token,
+        content_type=request.headers.get("content-type", ""),
+        size_bytes=_content_length(request),
+    )
+    try:
+        with edge.uploads.place():
+            answer = await receive_upload(offer, request.stream(), edge.deps)
+    except ClientDisconnect:
+        # Nobody reads this answer; what was sent is removed already.
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+    accepted = answer is Answer.ACCEPTED
+    return Response(status_code=HTTPStatus.ACCEPTED if accepted else HTTPStatus.CREATED)
+
+
+def _content_length(request: Request) -> int | None:
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Rejected("The Content-Length is not a number.", code="body-incomplete")
+    return int(text)
+
+
+@router.post(
+    "/recordings",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=body_schema(RecordingsRequest),
+    responses={409: {"model": Problem}, 422: {"model": Problem}},
+)
+async def register(request: Request, principal: Writer, edge: EdgeDep) -> RecordingsAnswer:
+    """Describe uploaded blobs: they become recordings of their batch, all or none."""
+    asked, value = await read_json(request, RecordingsRequest, edge)
+    promises = [
+        Idempotency(
+            key=f"body:{asked.idempotency_key}",
+            fingerprint=fingerprint([value.get("batch_id"), value["items"]]),
+        )
+    ]
+    if (header := header_idempotency(request, value)) is not None:
+        promises.append(header)
+    batch = await edge.deps.asker.ask(
+        RegisterRecordings(
+            principal=principal,
+            batch_id=None if asked.batch_id is None else known_batch_id(asked.batch_id),
+            items=tuple(RecordingItem(**item.model_dump()) for item in asked.items),
+            idempotency=tuple(promises),
+        )
+    )
+    return RecordingsAnswer(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        items=_items(batch),
+        poll=Poll(href=f"/batches/{batch.batch_id}"),
+    )
+
+
+def _items(batch: BatchState) -> tuple[RecordingAnswerItem, ...]:
+    return tuple(RecordingAnswerItem(**item.model_dump()) for item in batch.items)
+
+
+def _answer(batch: BatchState) -> BatchAnswer:
+    return BatchAnswer(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        created_at=batch.created_at,
+        items=_items(batch),
+    )
+
+
+@router.get("/batches/{batch_id}", responses={404: {"model": Problem}})
+async def get_batch(batch_id: str, principal: Reader, edge: EdgeDep) -> BatchAnswer:
+    """How far a batch is."""
+    question = GetBatch(tenant=principal.tenant, batch_id=known_batch_id(batch_id))
+    return _answer(await edge.deps.asker.ask(question))
+
+
+@router.get("/batches")
+async def list_batches(
+    request: Request,
+    response: Response,
+    principal: Reader,
+    edge: EdgeDep,
+    status: BatchStatus | None = None,
+    limit: LimitParam = 50,
+    cursor: CursorParam = None,
+) -> BatchList:
+    """Batches, newest first."""
+    question = ListBatches(
+        tenant=principal.tenant, status=status, after=decode_cursor(cursor), limit=limit
+    )
+    page = await edge.deps.asker.ask(question)
+    following = encode_cursor(page.next)
+    _link_next(request, response, following)
+    return BatchList(items=tuple(_answer(one) for one in page.batches), next_cursor=following)
+
+
+def _link_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Point to the next page; the key of a page that was asked for by link is left out."""
+    if cursor is not None:
+        url = request.url.remove_query_params(["key"]).include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+
+
+@router.delete(
+    "/batches/{batch_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses={404: {"model": Problem}},
+)
+async def delete_batch(batch_id: str, principal: Writer, edge: EdgeDep) -> Response:
+    """Forget a batch at once; its objects are removed soon after."""
+    question = DeleteBatch(
+        tenant=principal.tenant, batch_id=known_batch_id(batch_id), actor=principal.subject
+    )
+    await edge.deps.asker.ask(question)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.get("/jsonui")
+async def show_batches(
+    request: Request,
+    response: Response,
+    principal: PageReader,
+    edge: EdgeDep,
+    limit: LimitParam = 50,
+    cursor: CursorParam = None,
+) -> tuple[ShownBatch, ...]:
+    """Batches with everything the web page shows, newest first."""
+    question = ShowBatches(tenant=principal.tenant, after=decode_cursor(cursor), limit=limit)
+    page = await edge.deps.asker.ask(question)
+    _link_next(request, response, encode_cursor(page.next))
+    return tuple(_shown(batch) for batch in page.batches)
+
+
+def _shown(batch: BatchView) -> ShownBatch:
+    return ShownBatch(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        created_at=batch.created_at,
+        recordings=tuple(_shown_recording(one) for one in batch.recordings),
+    )
+
+
+def _shown_recording(one: RecordingView) -> ShownRecording:
+    return ShownRecording(
+        recording_id=one.recording_id,
+        client_item_id=one.client_item_id,
+        status=one.status,
+        filename=one.filename,
+        metadata=one.metadata,
+        size_bytes=one.size_bytes,
+        content_type=one.content_type,
+        created_at=one.created_at,
+        media_url=f"/media/{one.recording_id}",
+    )

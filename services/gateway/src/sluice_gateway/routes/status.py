@@ -1,0 +1,44 @@
+"""Workers report how far they are."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from sluice_contracts.api import Problem, StatusReport
+from sluice_contracts.questions import Principal, ReportStatus
+from sluice_contracts.statuses import Kind
+from sluice_gateway.domain import SCOPE_WRITE
+from sluice_gateway.routes.edge import EdgeDep, body_schema, read_json, require
+from sluice_runtime.errors import Rejected
+
+router = APIRouter(tags=["status"])
+
+
+@router.post(
+    "/api/v1/status",
+    openapi_extra=body_schema(StatusReport),
+    responses={404: {"model": Problem}, 409: {"model": Problem}},
+)
+async def report(
+    request: Request,
+    principal: Annotated[Principal, Depends(require(SCOPE_WRITE))],
+    edge: EdgeDep,
+) -> StatusReport:
+    """Move a recording to its next status. An illegal move changes nothing."""
+    asked, _ = await read_json(request, StatusReport, edge)
+    if asked.kind is not Kind.RECORDING:
+        raise Rejected(
+            f"The status of a {asked.kind} follows from others and cannot be reported.",
+            code="status-is-derived",
+        )
+    await edge.deps.asker.ask(
+        ReportStatus(
+            tenant=principal.tenant,
+            kind=Kind.RECORDING,
+            id=asked.id,
+            status=asked.status,
+            reason=asked.reason,
+            actor=principal.subject,
+        )
+    )
+    return asked

@@ -1,0 +1,91 @@
+"""Bytes to and from the object store, through signed URLs, on one HTTP session."""
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from sluice_gateway.domain import ByteRange
+from sluice_gateway.ports import Body
+from sluice_runtime.errors import Unavailable
+
+_CHUNK = 256 * 1024
+# Generous for a slow disk, and still an end: a store that hangs must not hold a sender forever.
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
+
+
+class SignedUrlStore:
+    """The object store as the gateway may use it: with no credential of its own."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    def _http(self) -> aiohttp.ClientSession:
+        """Made on first use: a session belongs to a running event loop."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=_TIMEOUT,
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def put(self, url: str, body: Body, length: int, content_type: str) -> str:
+        """Send `length` bytes as they come; returns the store's tag."""
+        return await self._put(
+            url, body, {"Content-Length": str(length), "Content-Type": content_type}
+        )
+
+    async def put_whole(self, url: str, data: bytes, content_type: str) -> str:
+        """Send a small body with its MD5, so that the store refuses what arrives otherwise."""
+        digest = hashlib.md5(data, usedforsecurity=False).digest()
+        headers = {
+            "Content-Type": content_type,
+            "Content-MD5": base64.b64encode(digest).decode(),
+        }
+        return await self._put(url, data, headers)
+
+    async def put_part(self, url: str, data: memoryview) -> str:
+        """Send one part of a multipart upload; returns its tag."""
+        return await self._put(url, _slices(data), {"Content-Length": str(len(data))})
+
+    async def _put(
+        self, url: str, body: AsyncIterator[bytes | memoryview] | bytes, headers: dict[str, str]
+    ) -> str:
+        try:
+            async with self._http().put(url, data=body, headers=headers) as response:
+                if response.status == 200:
+                    return response.headers.get("ETag", "").strip('"')
+                await response.read()
+                raise Unavailable(
+                    f"The object store answered {response.status}.", code="store-unavailable"
+                )
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable("The object store is away.", code="store-unavailable") from error
+
+    @asynccontextmanager
+    async def get(self, url: str, wanted: ByteRange) -> AsyncIterator[Body]:
+        """The bytes of a range, as they come."""
+        headers = {"Range": f"bytes={wanted.first}-{wanted.last}"}
+        try:
+            async with self._http().get(url, headers=headers) as response:
+                if response.status not in (200, 206) or (response.content_length != wanted.length):
+                    raise Unavailable(
+                        f"The object store answered {response.status}.", code="store-unavailable"
+                    )
+                yield response.content.iter_chunked(_CHUNK)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable("The object store is away.", code="store-unavailable") from error
+
+
+async def _slices(data: memoryview) -> AsyncIterator[memoryview]:
+    for start in range(0, len(data), _CHUNK):
+        yield data[start : start + _CHUNK]

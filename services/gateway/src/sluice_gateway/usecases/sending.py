@@ -1,0 +1,171 @@
+"""Moving one body to the store: one PUT, or parts of which a few are in flight.
+
+Memory is bounded by the parts in flight; nothing is written to a disk of ours.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from sluice_contracts.facts import MultipartSession, Part
+from sluice_contracts.questions import BeginUpload, SignParts, UploadBegun
+from sluice_gateway.ports import Body, Deps
+from sluice_runtime.errors import Rejected
+
+# Bodies up to this size are held whole, which lets the store check their MD5.
+_WHOLE_BYTES = 1024**2
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What arrived in the store: its size, its digest, and the parts still to be joined."""
+
+    size_bytes: int
+    sha256: str
+    multipart: MultipartSession | None
+
+
+@dataclass
+class Sending:
+    """One body on its way. `session_id` is set as soon as there is something to clean up."""
+
+    key: str
+    content_type: str
+    size_bytes: int | None
+    session_id: str | None = None
+    begun: bool = field(default=False)
+
+
+async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
+    """Send `body` to the store.
+
+    Raises:
+        Rejected: it is empty, or ended early.
+        Unavailable: the store is away.
+    """
+    begun = await deps.asker.ask(
+        BeginUpload(
+            key=sending.key, content_type=sending.content_type, size_bytes=sending.size_bytes
+        )
+    )
+    sending.begun, sending.session_id = True, begun.session_id
+    if begun.put_url is None:
+        return await _Parts(sending, begun, deps).send(body)
+    assert sending.size_bytes is not None
+    return await _send_whole(begun.put_url, sending, body, deps)
+
+
+async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
+    size, digest = sending.size_bytes or 0, hashlib.sha256()
+
+    async def hashed() -> AsyncIterator[bytes]:
+        sent = 0
+        async for chunk in body:
+            digest.update(chunk)
+            sent += len(chunk)
+            yield chunk
+        _require_all(sent, size)
+
+    if size <= _WHOLE_BYTES:
+        data = b"".join([chunk async for chunk in hashed()])
+        await deps.store.put_whole(url, data, sending.content_type)
+    else:
+        await deps.store.put(url, hashed(), size, sending.content_type)
+    return Sent(size, digest.hexdigest(), None)
+
+
+def _require_all(sent: int, promised: int | None) -> None:
+    if sent == 0:
+        raise Rejected("The body is empty; send the bytes of the file.", code="empty-upload")
+    if promised is not None and sent != promised:
+        raise Rejected(f"{promised} bytes were promised and {sent} came.", code="body-incomplete")
+
+
+class _Parts:
+    """Cuts a body into parts, hashes them in order on a thread, sends a few at a time."""
+
+    def __init__(self, sending: Sending, begun: UploadBegun, deps: Deps) -> None:
+        assert begun.session_id is not None
+        self._sending = sending
+        self._session = begun.session_id
+        self._part_size = begun.part_size
+        self._urls = {part.number: part.url for part in begun.parts}
+        self._deps = deps
+        self._places = asyncio.Semaphore(deps.limits.parts_in_flight)
+        # One buffer for each part in flight, and one that is being filled.
+        self._buffers = [bytearray(begun.part_size) for _ in range(deps.limits.parts_in_flight + 1)]
+        self._done: list[Part] = []
+        self._digest = hashlib.sha256()
+        self._hashing: asyncio.Task[None] | None = None
+        self._size = 0
+
+    async def send(self, body: Body) -> Sent:
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._cut(body, group)
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from failures
+        parts = tuple(sorted(self._done, key=lambda part: part.number))
+        session = MultipartSession(session_id=self._session, parts=parts)
+        return Sent(self._size, self._digest.hexdigest(), session)
+
+    async def _cut(self, body: Body, group: asyncio.TaskGroup) -> None:
+        number, filled, buffer = 1, 0, self._buffers.pop()
+        async for chunk in body:
+            offset = 0
+            while offset < len(chunk):
+                taken = min(len(chunk) - offset, self._part_size - filled)
+                buffer[filled : filled + taken] = memoryview(chunk)[offset : offset + taken]
+                filled, offset = filled + taken, offset + taken
+                if filled == self._part_size:
+                    await self._dispatch(group, number, buffer, filled)
+                    # A place was free, so one buffer more than there are places is, too.
+                    number, filled, buffer = number + 1, 0, self._buffers.pop()
+        if filled:
+            await self._dispatch(group, number, buffer, filled)
+        _require_all(self._size, self._sending.size_bytes)
+
+    async def _dispatch(
+        self, group: asyncio.TaskGroup, number: int, buffer: bytearray, filled: int
+    ) -> None:
+        data = memoryview(buffer)[:filled]
+        self._size += filled
+        await self._places.acquire()
+        url = await self._url(number)
+        self._hashing = group.create_task(self._hash(self._hashing, data))
+        group.create_task(self._send_part(number, url, buffer, data, self._hashing))
+
+    async def _hash(self, before: asyncio.Task[None] | None, data: memoryview) -> None:
+        """Parts are hashed in order, on a thread, while they are being sent."""
+        if before is not None:
+            await before
+        await asyncio.to_thread(self._digest.update, data)
+
+    async def _send_part(
+        self,
+        number: int,
+        url: str,
+        buffer: bytearray,
+        data: memoryview,
+        hashing: asyncio.Task[None],
+    ) -> None:
+        etag = await self._deps.store.put_part(url, data)
+        await hashing
+        self._done.append(Part(number=number, etag=etag))
+        self._buffers.append(buffer)
+        self._places.release()
+
+    async def _url(self, number: int) -> str:
+        if number not in self._urls:
+            numbers = tuple(range(number, number + 64))
+            question = SignParts(key=self._sending.key, session_id=self._session, numbers=numbers)
+            signed = await self._deps.asker.ask(question)
+            self._urls = {part.number: part.url for part in signed.parts}
+        return self._urls.pop(number)
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure that began it; the others only followed."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

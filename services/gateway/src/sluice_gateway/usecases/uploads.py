@@ -1,0 +1,212 @@
+"""Receiving the bytes of a presigned upload, from the claim to an honest answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from sluice_contracts.facts import StoredBytes, UploadReceived
+from sluice_contracts.questions import (
+    AbandonUpload,
+    ClaimUpload,
+    ReleaseClaim,
+    RenewClaim,
+    UploadClaimed,
+    UploadOutcome,
+)
+from sluice_gateway.domain import known_upload_id
+from sluice_gateway.ports import Body, Deps, Waiting
+from sluice_gateway.usecases.sending import Sending, Sent, send
+from sluice_runtime.errors import Conflict, Rejected, SluiceError, Unavailable, revive
+from sluice_runtime.facts import derived_id
+
+log = structlog.get_logger(__name__)
+
+# Joining the parts of a large object takes the store a while.
+_JOIN_TIMEOUT_SECONDS = 60.0
+
+
+class Answer(StrEnum):
+    """What is promised: the row is committed, or the bytes are safe and it will be."""
+
+    REGISTERED = "registered"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A request to send bytes, before the first of them was read."""
+
+    upload_id: str
+    token: str
+    content_type: str
+    size_bytes: int | None
+
+
+async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Answer:
+    """Take the bytes of one upload to the store and have them registered.
+
+    Raises:
+        NotFound, Rejected, Conflict: nothing was kept.
+        Unavailable: nothing was acknowledged; the same request may be repeated.
+    """
+    upload_id = known_upload_id(offer.upload_id)
+    deps.tokens.check(upload_id, offer.token, deps.now())
+    _check_size(offer.size_bytes, deps)
+    claim_id = deps.new_id("clm")
+    claim = await deps.asker.ask(
+        ClaimUpload(upload_id=upload_id, claim_id=claim_id, content_type=offer.content_type)
+    )
+    sending = Sending(claim.upload.key, claim.upload.content_type, offer.size_bytes)
+    try:
+        sent = await _send_watched(sending, body, claim, claim_id, deps)
+    except BaseException:
+        # Also when the sender left in the middle: then there is nobody left to answer.
+        await asyncio.shield(_abandon(sending, upload_id, claim_id, deps))
+        raise
+    with deps.outcomes.expect(upload_id) as waiting:
+        await _announce(claim, claim_id, sent, waiting, deps)
+        return await _outcome(waiting, sent, deps)
+
+
+def _check_size(size_bytes: int | None, deps: Deps) -> None:
+    most = deps.limits.max_upload_bytes
+    if size_bytes is not None and size_bytes > most:
+        raise Rejected(f"At most {most} bytes are taken.", code="body-too-large")
+    if size_bytes == 0:
+        raise Rejected("The body is empty; send the bytes of the file.", code="empty-upload")
+
+
+@dataclass
+class _Meter:
+    """How far a body has come, and whether it is the sender we wait for."""
+
+    total: int = 0
+    waiting: bool = False
+
+
+async def _send_watched(
+    sending: Sending, body: Body, claim: UploadClaimed, claim_id: str, deps: Deps
+) -> Sent:
+    """Send the body for as long as the claim holds and the sender is not too slow."""
+    meter = _Meter()
+    sender = asyncio.create_task(send(sending, _metered(body, meter, deps), deps))
+    watchers = {
+        asyncio.create_task(_renew(claim, claim_id, deps)),
+        asyncio.create_task(_watch_rate(meter, deps)),
+    }
+    try:
+        done, _ = await asyncio.wait({sender, *watchers}, return_when=asyncio.FIRST_COMPLETED)
+        for watcher in watchers & done:
+            watcher.result()
+        return await sender
+    finally:
+        for task in (sender, *watchers):
+            task.cancel()
+        await asyncio.gather(sender, *watchers, return_exceptions=True)
+
+
+async def _metered(body: Body, meter: _Meter, deps: Deps) -> AsyncIterator[bytes]:
+    """`body`, counted, and cut off when it grows too large."""
+    meter.waiting = True
+    async for chunk in body:
+        meter.waiting = False
+        meter.total += len(chunk)
+        if meter.total > deps.limits.max_upload_bytes:
+            raise Rejected(
+                f"At most {deps.limits.max_upload_bytes} bytes are taken.", code="body-too-large"
+            )
+        yield chunk
+        meter.waiting = True
+    meter.waiting = False
+
+
+async def _watch_rate(meter: _Meter, deps: Deps) -> None:
+    """Raises `Rejected` once the sender is too slow; a slow store is not its fault."""
+    limits = deps.limits
+    while True:
+        before = meter.total
+        await asyncio.sleep(limits.min_rate_seconds)
+        came = meter.total - before
+        if meter.waiting and came < limits.min_rate_bytes * limits.min_rate_seconds:
+            raise Rejected(
+                f"The body came slower than {limits.min_rate_bytes} bytes a second.",
+                code="body-too-slow",
+            )
+
+
+async def _renew(claim: UploadClaimed, claim_id: str, deps: Deps) -> None:
+    """Hold the claim; raises `Conflict` when somebody else has it."""
+    question = RenewClaim(upload_id=claim.upload.upload_id, claim_id=claim_id)
+    while True:
+        await asyncio.sleep(claim.lease_seconds / 3)
+        with suppress(Unavailable):
+            # With the catalog away nobody else can claim; with it back we ask again.
+            await deps.asker.ask(question)
+
+
+async def _abandon(sending: Sending, upload_id: str, claim_id: str, deps: Deps) -> None:
+    """Leave nothing behind. What cannot be told now, the lease and the sweep find out."""
+    with suppress(SluiceError):
+        if sending.begun:
+            await deps.asker.ask(AbandonUpload(key=sending.key, session_id=sending.session_id))
+    with suppress(SluiceError):
+        await deps.asker.ask(ReleaseClaim(upload_id=upload_id, claim_id=claim_id))
+
+
+async def _announce(
+    claim: UploadClaimed, claim_id: str, sent: Sent, waiting: Waiting, deps: Deps
+) -> None:
+    """Say that the bytes are there. Should this fail, the fact may still get through: the claim
+    is left to lapse, so that no second attempt meets it."""
+    received = UploadReceived(
+        tenant=claim.tenant,
+        upload_id=claim.upload.upload_id,
+        bytes=StoredBytes(
+            bucket=claim.upload.bucket,
+            key=claim.upload.key,
+            size_bytes=sent.size_bytes,
+            sha256=sent.sha256,
+            content_type=claim.upload.content_type,
+        ),
+        multipart=sent.multipart,
+        registration=claim.registration,
+        received_at=deps.now(),
+        reply_to=waiting.reply_to,
+    )
+    event_id = derived_id(claim.upload.upload_id, claim_id, "received")
+    await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
+
+
+async def _outcome(waiting: Waiting, sent: Sent, deps: Deps) -> Answer:
+    """Wait for the catalog, for a while.
+
+    202 is only said when the store is known to hold the whole object: after a single PUT, or
+    once storage has joined the parts.
+    """
+    in_store = sent.multipart is None
+    patience = deps.limits.register_timeout_seconds if in_store else _JOIN_TIMEOUT_SECONDS
+    while True:
+        outcome = await waiting.outcome(patience)
+        if outcome is None:
+            break
+        if outcome.state == "registered":
+            return Answer.REGISTERED
+        if outcome.state == "rejected":
+            raise _refusal(outcome)
+        in_store, patience = True, deps.limits.register_timeout_seconds
+    if in_store:
+        return Answer.ACCEPTED
+    raise Unavailable(
+        "The parts were not joined in time; ask for the batch before sending them again.",
+        code="storage-unavailable",
+    )
+
+
+def _refusal(outcome: UploadOutcome) -> SluiceError:
+    if outcome.failure is None:
+        return Conflict("The upload was refused.", code="upload-rejected")
+    return revive(outcome.failure)

@@ -1,0 +1,163 @@
+"""The log and its cursor in Postgres."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from sluice_contracts.facts import StatusChanged
+from sluice_contracts.questions import LogEntries, LogEntry
+from sluice_notifier.domain import Cursor, Entry
+from sluice_runtime.database import transaction
+
+metadata = MetaData()
+Moment = DateTime(timezone=True)
+
+events = Table(
+    "events",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("batch_id", Text),
+    Column("time", Moment, nullable=False),
+    Column("correlation_id", Text),
+    Column("data", JSONB, nullable=False),
+    Index("ix_events_id", "tenant", "id", "sequence"),
+    Index("ix_events_batch", "tenant", "batch_id", "sequence"),
+)
+counters = Table(
+    "counters",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stream_created", Moment),
+    Column("position", BigInteger, nullable=False),
+)
+# There is one cursor; its row also keeps two notifiers from writing at the same time.
+_CURSOR = 1
+
+
+class SqlLog:
+    """The log inside one transaction; without `commit()` nothing was written."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def lock_cursor(self) -> Cursor:
+        """The cursor, held until this transaction ends."""
+        first = insert(cursors).values(id=_CURSOR, position=0).on_conflict_do_nothing()
+        await self._connection.execute(first)
+        query = select(cursors).where(cursors.c.id == _CURSOR).with_for_update()
+        row = (await self._connection.execute(query)).one()
+        return Cursor(row.stream_created, row.position)
+
+    async def move_cursor(self, cursor: Cursor) -> None:
+        values = {"stream_created": cursor.stream_created, "position": cursor.position}
+        statement = cursors.update().where(cursors.c.id == _CURSOR).values(values)
+        await self._connection.execute(statement)
+
+    async def known(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that the log holds."""
+        query = select(events.c.event_id).where(events.c.event_id.in_(event_ids))
+        return set((await self._connection.execute(query)).scalars())
+
+    async def last(self, tenants: Sequence[str]) -> dict[str, int]:
+        """The newest sequence of each tenant that has one."""
+        query = select(counters).where(counters.c.tenant.in_(tenants))
+        return {row.tenant: row.last for row in await self._connection.execute(query)}
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Write entries, and the newest sequence of their tenants."""
+        if not entries:
+            return
+        await self._connection.execute(events.insert(), [_columns(entry) for entry in entries])
+        newest = {entry.event.data.tenant: entry.sequence for entry in entries}
+        statement = insert(counters)
+        statement = statement.on_conflict_do_update(
+            index_elements=[counters.c.tenant], set_={"last": statement.excluded.last}
+        )
+        rows = [{"tenant": tenant, "last": last} for tenant, last in newest.items()]
+        await self._connection.execute(statement, rows)
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        after: int,
+        limit: int,
+        types: Sequence[str],
+        ids: Sequence[str],
+    ) -> LogEntries:
+        """A stretch of the log; `read_to` is where the next one begins."""
+        last = (await self.last([tenant])).get(tenant, 0)
+        query = select(events).where(
+            events.c.tenant == tenant, events.c.sequence > after, events.c.sequence <= last
+        )
+        if types:
+            query = query.where(events.c.type.in_(types))
+        if ids:
+            query = query.where(or_(events.c.id.in_(ids), events.c.batch_id.in_(ids)))
+        rows = (
+            await self._connection.execute(query.order_by(events.c.sequence).limit(limit))
+        ).all()
+        read_to = rows[-1].sequence if len(rows) == limit else max(last, after)
+        return LogEntries(entries=tuple(map(_entry, rows)), read_to=read_to, last=last)
+
+    async def commit(self) -> None:
+        await self._connection.commit()
+
+
+def _columns(entry: Entry) -> dict[str, Any]:
+    envelope, data = entry.event.envelope, entry.event.data
+    return {
+        "tenant": data.tenant,
+        "sequence": entry.sequence,
+        "event_id": envelope.id,
+        "type": envelope.type,
+        "id": data.id,
+        "batch_id": data.batch_id,
+        "time": envelope.time,
+        "correlation_id": envelope.correlationid,
+        "data": data.model_dump(mode="json"),
+    }
+
+
+def _entry(row: Row[Any]) -> LogEntry:
+    return LogEntry(
+        sequence=row.sequence,
+        id=row.event_id,
+        type=row.type,
+        time=row.time,
+        correlation_id=row.correlation_id,
+        data=StatusChanged.model_validate(row.data),
+    )
+
+
+@asynccontextmanager
+async def open_log(engine: AsyncEngine) -> AsyncIterator[SqlLog]:
+    """The log in a transaction. Raises `Unavailable` when the database is away."""
+    async with transaction(engine) as connection:
+        yield SqlLog(connection)

@@ -1,0 +1,55 @@
+"""Wires the notifier together, and starts it."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from sluice_notifier import subscribers
+from sluice_notifier.database import open_log
+from sluice_notifier.live import NatsLive
+from sluice_notifier.ports import Deps
+from sluice_notifier.settings import NotifierSettings, ProvisionSettings
+from sluice_notifier.tail import Tail
+from sluice_runtime.database import is_reachable, make_engine
+from sluice_runtime.dead_letters import sweep_advisories
+from sluice_runtime.migrations import migrate
+from sluice_runtime.service import Service
+from sluice_runtime.settings import read_settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build(settings: NotifierSettings) -> tuple[Service, FastAPI]:
+    """The service and its app, not yet started."""
+    service = Service("notifier", settings)
+    engine = make_engine(settings.database_url.get_secret_value())
+    deps = Deps(log=lambda: open_log(engine), live=NatsLive(service.broker))
+    subscribers.bind(service.broker, deps)
+
+    async def probe() -> Mapping[str, bool]:
+        return {"database": await is_reachable(engine)}
+
+    service.beside("tail", Tail(service.broker, deps).run)
+    service.beside("advisories", lambda: sweep_advisories(service.broker))
+    service.probe(probe)
+    service.closing(engine.dispose)
+    return service, service.health()
+
+
+def provision(settings: ProvisionSettings) -> None:
+    """Migrate the database. Safe to repeat."""
+    migrate(settings.database_url.get_secret_value(), MIGRATIONS)
+    sys.stdout.write("notifier is migrated\n")
+
+
+def main() -> None:
+    """`sluice-notifier serve` or `sluice-notifier provision`."""
+    if sys.argv[1:] == ["provision"]:
+        provision(read_settings(ProvisionSettings))
+    elif sys.argv[1:] in ([], ["serve"]):
+        service, app = build(read_settings(NotifierSettings))
+        service.serve(app)
+    else:
+        raise SystemExit("usage: sluice-notifier [serve|provision]")

@@ -73,9 +73,9 @@ MOVES: Final[Mapping[Kind, _Moves]] = MappingProxyType(
         Kind.BATCH: _moves(
             open="pending processing completed failed",
             pending="open processing completed failed",
-            processing="open pending completed failed",
-            completed="open pending processing failed",
-            failed="open pending processing completed",
+            processing="open completed failed",
+            completed="open pending failed",
+            failed="open pending completed",
         ),
     }
 )
@@ -94,16 +94,21 @@ def is_legal(kind: Kind, current: str, target: str) -> bool:
     return target == current or target in MOVES[kind].get(current, frozenset())
 
 
-def derive_batch(recordings: Iterable[RecordingStatus], uploads_waiting: bool) -> BatchStatus:
+def derive_batch(
+    current: BatchStatus, recordings: Iterable[RecordingStatus], uploads_waiting: bool
+) -> BatchStatus:
     """The status of a batch from those of its recordings.
 
     `uploads_waiting` says that something was presigned in this batch and is neither
-    registered as a recording nor expired: such a batch still takes recordings.
+    registered as a recording nor expired: such a batch still takes recordings. A batch that is
+    processing stays so until all its recordings have ended.
     """
     present = set(recordings)
-    if present & {RecordingStatus.QUEUED, RecordingStatus.PROCESSING}:
-        only_queued = present == {RecordingStatus.QUEUED}
-        return BatchStatus.PENDING if only_queued else BatchStatus.PROCESSING
+    if RecordingStatus.PROCESSING in present:
+        return BatchStatus.PROCESSING
+    if RecordingStatus.QUEUED in present:
+        began = current is BatchStatus.PROCESSING
+        return BatchStatus.PROCESSING if began else BatchStatus.PENDING
     if uploads_waiting or not present:
         return BatchStatus.OPEN
     return BatchStatus.FAILED if RecordingStatus.FAILED in present else BatchStatus.COMPLETED

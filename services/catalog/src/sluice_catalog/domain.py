@@ -114,16 +114,16 @@ class Recording:
     created_at: datetime
 
     def move_to(
-        self, *path: RecordingStatus, reason: str | None = None
+        self, status: RecordingStatus, reason: str | None = None
     ) -> "tuple[Recording, list[Change]]":
-        """This recording at the end of `path`, and the changes on the way there.
+        """This recording in its next status, and the change if there is one.
 
         Raises:
-            IllegalTransition: a step is not in the table.
+            IllegalTransition: the table has no such move.
         """
-        steps = _steps(Kind.RECORDING, self.recording_id, self.status, path)
+        steps = _steps(Kind.RECORDING, self.recording_id, self.status, [status])
         changes = _changes(Kind.RECORDING, self.tenant, self.recording_id, self, steps, reason)
-        return replace(self, status=path[-1], sequence=self.sequence + len(changes)), changes
+        return replace(self, status=status, sequence=self.sequence + len(changes)), changes
 
 
 @dataclass(frozen=True)

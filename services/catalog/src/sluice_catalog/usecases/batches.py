@@ -25,7 +25,7 @@ _MOST_BYTES = 2 * 1024**2
 async def rederive(work: Work, batch: Batch) -> tuple[Batch, list[Change]]:
     """Save what the contents of a locked batch make of its status; the change, if any."""
     statuses, waiting = await work.batches.contents(batch.batch_id)
-    moved, changes = batch.move_to(derive_batch(statuses, waiting))
+    moved, changes = batch.move_to(derive_batch(batch.status, statuses, waiting))
     if changes:
         await work.batches.save(moved)
     return moved, changes

@@ -11,7 +11,7 @@ from sluice_catalog.domain import (
 )
 from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.batches import rederive
-from sluice_catalog.usecases.recordings import advance, registered_fact
+from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
     ObjectCheckStarted,
@@ -223,15 +223,28 @@ async def _advance(
         if await work.inbox.is_new(event.envelope.id):
             if marks:
                 await work.objects.mark([fact.upload_id], **marks)
-            recording = await work.recordings.of_upload(fact.upload_id)
-            if recording is not None and recording.status not in TERMINAL[Kind.RECORDING]:
-                rest = (
-                    path[path.index(recording.status) + 1 :] if recording.status in path else path
-                )
-                if rest:
-                    await advance(work, recording, rest, actor=_ACTOR, reason=reason)
+            await _advance_recording(work, fact.upload_id, path, actor=_ACTOR, reason=reason)
             await work.commit()
     deps.wake_relay()
+
+
+async def _advance_recording(
+    work: Work,
+    upload_id: str,
+    path: tuple[RecordingStatus, ...],
+    *,
+    actor: str,
+    reason: str | None,
+) -> None:
+    """Move the recording of an upload along the rest of `path`, unless it has ended."""
+    found = await work.recordings.of_upload(upload_id)
+    if found is None:
+        return
+    batch, recording = await lock_recording(work, found)
+    if recording is None or recording.status in TERMINAL[Kind.RECORDING]:
+        return
+    done = path.index(recording.status) + 1 if recording.status in path else 0
+    await advance(work, batch, recording, path[done:], actor=actor, reason=reason)
 
 
 async def take_deleted(event: Event[ObjectDeleted], deps: Deps) -> None:
@@ -259,15 +272,9 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
         stored = await work.objects.by_key(question.key)
         if stored is not None and stored.state == "stored":
             await work.objects.mark([stored.upload_id], state="damaged")
-            recording = await work.recordings.of_upload(stored.upload_id)
-            if recording is not None and recording.status not in TERMINAL[Kind.RECORDING]:
-                await advance(
-                    work,
-                    recording,
-                    (RecordingStatus.FAILED,),
-                    actor="reconcile",
-                    reason="the object is missing",
-                )
+            path = (RecordingStatus.FAILED,)
+            reason = "the object is missing"
+            await _advance_recording(work, stored.upload_id, path, actor="reconcile", reason=reason)
             await work.commit()
     deps.wake_relay()
     return Done()

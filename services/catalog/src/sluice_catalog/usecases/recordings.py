@@ -210,29 +210,45 @@ async def report_status(question: ReportStatus, deps: Deps) -> Done:
         ) from error
     async with deps.work() as work:
         found = await work.recordings.find(question.tenant, question.id)
-        await advance(work, found, (status,), actor=question.actor, reason=question.reason)
+        batch, recording = await lock_recording(work, found)
+        if recording is not None:
+            await advance(
+                work, batch, recording, (status,), actor=question.actor, reason=question.reason
+            )
         await work.commit()
     deps.wake_relay()
     return Done()
 
 
+async def lock_recording(work: Work, found: Recording) -> tuple[Batch, Recording | None]:
+    """A recording and its batch as they are now, held until this transaction ends.
+
+    The batch comes first, as everywhere; the recording may have moved on, or be gone, since it
+    was found.
+    """
+    batch = await work.batches.lock(found.tenant, found.batch_id)
+    return batch, await work.recordings.lock(found.recording_id)
+
+
 async def advance(
     work: Work,
-    found: Recording,
+    batch: Batch,
+    recording: Recording,
     path: tuple[RecordingStatus, ...],
     *,
     actor: str,
     reason: str | None = None,
 ) -> None:
-    """Move a recording along `path` and its batch with it."""
-    batch = await work.batches.lock(found.tenant, found.batch_id)
-    recording = await work.recordings.lock(found.recording_id)
-    if recording is None:
-        return
+    """Move a locked recording along `path`, step by step, and its batch with it.
+
+    Raises:
+        IllegalTransition: the table has no such move.
+    """
     now = await work.now()
-    moved, changes = recording.move_to(*path, reason=reason)
-    if not changes:
-        return
-    await work.recordings.save(moved)
-    _, batch_changes = await rederive(work, batch)
-    await work.record([*changes, *batch_changes], actor=actor, at=now)
+    for status in path:
+        recording, changes = recording.move_to(status, reason=reason)
+        if not changes:
+            continue
+        await work.recordings.save(recording)
+        batch, batch_changes = await rederive(work, batch)
+        await work.record([*changes, *batch_changes], actor=actor, at=now)

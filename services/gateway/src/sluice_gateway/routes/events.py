@@ -67,5 +67,5 @@ async def _frames(events: AsyncIterator[PublicEvent | None], start: int) -> Asyn
         if event is None:
             yield ": still here\n\n"
         else:
-            body = event.model_dump_json(exclude_none=True)
+            body = event.model_dump_json()
             yield f"id: {event.sequence}\nevent: {event.type}\ndata: {body}\n\n"

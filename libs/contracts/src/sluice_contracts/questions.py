@@ -112,7 +112,8 @@ class Idempotency(Contract):
 
 
 class PlannedUpload(Contract):
-    """An upload the gateway is about to hand out a signed URL for."""
+    """An upload to come. `put_url` is the store's own signed URL for a body of one part; it
+    never leaves the services."""
 
     upload_id: UploadId
     recording_id: RecordingId
@@ -120,6 +121,7 @@ class PlannedUpload(Contract):
     content_type: ContentType
     bucket: str
     key: ObjectKey
+    put_url: str | None = None
 
 
 class UploadsPlanned(Contract):
@@ -149,14 +151,34 @@ class UploadClaimed(Contract):
     lease_seconds: float
 
 
-class ClaimUpload(Question[UploadClaimed]):
-    """Take the single use of an upload. A second claim is refused while the first one lives."""
-
-    SERVICE, ENTITY, VERB, ANSWER = "catalog", "upload", "claim", UploadClaimed
+class Claim(Contract):
+    """One sender that wants the single use of an upload; `trace` carries its trace headers."""
 
     upload_id: UploadId
     claim_id: Token
     content_type: str
+    trace: dict[str, str] = Field(default_factory=dict)
+
+
+class ClaimResult(Contract):
+    """Either the claim, or why it was not given."""
+
+    claimed: UploadClaimed | None = None
+    failure: FailureDetail | None = None
+
+
+class UploadsClaimed(Contract):
+    """One result for each claim, in their order."""
+
+    results: tuple[ClaimResult, ...]
+
+
+class ClaimUploads(Question[UploadsClaimed]):
+    """Take the single use of uploads. A second claim is refused while the first one lives."""
+
+    SERVICE, ENTITY, VERB, ANSWER = "catalog", "upload", "claim", UploadsClaimed
+
+    claims: Annotated[tuple[Claim, ...], Field(min_length=1, max_length=100)]
 
 
 class RenewClaim(Question[Done]):
@@ -360,8 +382,14 @@ class PlaceItem(Contract):
 
 
 class Places(Contract):
+    """Keys, and for each a signed PUT for a body of one part.
+
+    The URLs outlive `lifetime_seconds` by a minute; there are none if that is too long.
+    """
+
     bucket: str
     keys: tuple[ObjectKey, ...]
+    put_urls: tuple[str | None, ...]
 
 
 class PlaceRecordings(Question[Places]):
@@ -371,6 +399,7 @@ class PlaceRecordings(Question[Places]):
 
     tenant: Token
     day: Moment
+    lifetime_seconds: Annotated[int, Field(ge=1, le=86_400)]
     items: Annotated[tuple[PlaceItem, ...], Field(min_length=1, max_length=10)]
 
 

@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
+from sluice_devkit.bench import bench
 from sluice_devkit.demo import demo
 from sluice_devkit.folder import FolderInUseError
 from sluice_devkit.ports import PortTakenError
@@ -22,15 +24,22 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=Path(".sluice"), help="where everything is kept (%(default)s)"
     )
     verbs.add_parser("demo", help="start a stack of its own and drive the clients through it")
+    measuring = verbs.add_parser("bench", help="measure uploads beside direct ones, as ratios")
+    measuring.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     return root
+
+
+def _task(asked: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    if asked.verb == "up":
+        return up(asked.data, asked.port)
+    return bench(asked.out) if asked.verb == "bench" else demo()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when all went well, 1 when not, 2 for wrong usage."""
     asked = parser().parse_args(arguments)
-    task = up(asked.data, asked.port) if asked.verb == "up" else demo()
     try:
-        return asyncio.run(task)
+        return asyncio.run(_task(asked))
     except (FolderInUseError, PortTakenError, ProcessFailedError) as error:
         print(f"sluice-dev: {error}", file=sys.stderr)
         return 1

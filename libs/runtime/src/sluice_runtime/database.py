@@ -4,9 +4,11 @@ Outbox: a fact is written in the transaction that makes it true; the relay publi
 Inbox: a consumer remembers the ids of the facts it has taken, in the transaction of their effect.
 """
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import uuid6
@@ -19,12 +21,14 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TextClause,
     delete,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.engine import make_url
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -36,6 +40,7 @@ from sluice_runtime.errors import Unavailable
 from sluice_runtime.trace import current_trace
 
 _POOL_SIZE = 12
+_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _POOL_WAIT_SECONDS = 5.0
 _CONNECT_TIMEOUT_SECONDS = 3
 _STATEMENT_TIMEOUT_MS = 10_000
@@ -103,31 +108,67 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise
 
 
+async def insert_many(
+    connection: AsyncConnection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    skip_known: bool = False,
+) -> None:
+    """Insert rows of one shape in a single statement, however many they are."""
+    if not rows:
+        return
+    names = tuple(rows[0])
+    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
+    for name in names:
+        if isinstance(table.c[name].type, JSONB):
+            columns[name] = [json.dumps(value) for value in columns[name]]
+    await connection.execute(_insert_statement(table, names, skip_known), columns)
+
+
+@cache
+def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) -> TextClause:
+    """Columns travel as arrays, so that one prepared statement serves every number of rows."""
+    arrays = []
+    for name in names:
+        kind = table.c[name].type
+        sent = "text" if isinstance(kind, JSONB) else kind.compile(_DIALECT)
+        arrays.append(f"cast(:{name} as {sent.partition(' COLLATE')[0]}[])")
+    selected = ", ".join(
+        f"cast(v{n} as jsonb)" if isinstance(table.c[name].type, JSONB) else f"v{n}"
+        for n, name in enumerate(names)
+    )
+    aliases = ", ".join(f"v{n}" for n in range(len(names)))
+    return text(
+        f"insert into {table.name} ({', '.join(names)}) select {selected} "  # noqa: S608 - names
+        f"from unnest({', '.join(arrays)}) as given({aliases})"
+        + (" on conflict do nothing" if skip_known else "")
+    )
+
+
 class Outbox:
-    """Writes facts beside the change they announce."""
+    """Writes facts beside the change they announce: all at once, when `flush` is called."""
 
     def __init__(self, connection: AsyncConnection, table: Table, service: str) -> None:
         self._connection = connection
         self._table = table
         self._service = service
+        self._rows: list[dict[str, Any]] = []
 
-    async def add(self, *facts: Fact, at: datetime, event_id: str | None = None) -> None:
+    def add(self, *facts: Fact, at: datetime) -> None:
         """Announce `facts` once this transaction commits, in this order."""
-        if not facts:
-            return
         trace = current_trace()
-        rows: list[dict[str, Any]] = []
         for fact in facts:
             event = wrap(
                 fact,
-                event_id=event_id or str(uuid6.uuid7()),
+                event_id=str(uuid6.uuid7()),
                 source=self._service,
                 at=at,
                 correlation_id=trace.correlation_id,
                 causation_id=trace.causation_id,
                 traceparent=trace.traceparent,
             )
-            rows.append(
+            self._rows.append(
                 {
                     "event_id": event.envelope.id,
                     "aggregate_id": fact.aggregate_id(),
@@ -136,7 +177,11 @@ class Outbox:
                     "payload": fact.model_dump_json(),
                 }
             )
-        await self._connection.execute(self._table.insert(), rows)
+
+    async def flush(self) -> None:
+        """Write what was added; the last thing before the commit."""
+        await insert_many(self._connection, self._table, self._rows)
+        self._rows = []
 
 
 class Inbox:
@@ -148,13 +193,20 @@ class Inbox:
 
     async def is_new(self, event_id: str) -> bool:
         """True exactly once for each id whose transaction commits."""
-        statement = (
-            insert(self._table)
-            .values(event_id=event_id)
-            .on_conflict_do_nothing()
-            .returning(self._table.c.event_id)
+        return bool(await self.new_of([event_id]))
+
+    async def new_of(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are new; each is so exactly once.
+
+        The ids are taken in order, so that two transactions with the same ids wait for each
+        other instead of dying in a deadlock.
+        """
+        statement = text(
+            f"insert into {self._table.name} (event_id) "
+            "select unnest(cast(:ids as text[])) on conflict do nothing returning event_id"
         )
-        return (await self._connection.execute(statement)).scalar() is not None
+        ids = {"ids": sorted(set(event_ids))}
+        return set((await self._connection.execute(statement, ids)).scalars())
 
     async def forget(self) -> int:
         """Drop ids older than anything the stream can still deliver; returns how many."""

@@ -23,7 +23,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from sluice_contracts.topology import ADVISORY_SWEEPER, DEAD_LETTERS, dead_letter_subject
-from sluice_runtime.errors import Rejected
+from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.logs import scrub_text
 
 log = structlog.get_logger(__name__)
@@ -88,6 +88,29 @@ async def park(
     DEAD_LETTERED.labels(origin.consumer, reason).inc()
 
 
+async def settle_failure(broker: NatsBroker, message: Msg, error: Exception) -> float | None:
+    """What becomes of a message whose handler raised `error`.
+
+    Returns the seconds after which it is to come again, or None when it was set aside and must
+    not come again.
+    """
+    meta = message.metadata
+    origin = Origin(meta.stream, meta.consumer, meta.sequence.stream, meta.num_delivered)
+    permanent = isinstance(error, _PERMANENT)
+    if not permanent and origin.deliveries <= len(_DELAYS_SECONDS):
+        log.warning("retrying", consumer=origin.consumer, exc_info=error)
+        return _DELAYS_SECONDS[origin.deliveries - 1]
+    reason = "permanent" if permanent else "exhausted"
+    headers = letter_headers(origin, message.subject, message.headers, reason, error)
+    log.error("set aside", consumer=origin.consumer, reason=reason, exc_info=error)
+    try:
+        await park(broker, origin, message.data, headers, reason)
+    except (TimeoutError, NatsError, Unavailable):
+        # What cannot be parked is never lost: it stays in its stream and comes again.
+        return _DELAYS_SECONDS[2]
+    return None
+
+
 class DeadLetterMiddleware(BaseMiddleware[Any, Any]):
     """Turns a handler's failure into a delayed retry or a dead letter."""
 
@@ -105,20 +128,9 @@ class DeadLetterMiddleware(BaseMiddleware[Any, Any]):
             return False
         if not isinstance(self.msg, Msg) or not self.msg.reply.startswith("$JS.ACK."):
             return False  # core NATS: nothing to retry and nothing to park
-        meta = self.msg.metadata
-        origin = Origin(meta.stream, meta.consumer, meta.sequence.stream, meta.num_delivered)
-        permanent = isinstance(exc_val, _PERMANENT)
-        if not permanent and origin.deliveries <= len(_DELAYS_SECONDS):
-            log.warning("retrying", consumer=origin.consumer, exc_info=exc_val)
-            raise NackMessage(delay=_DELAYS_SECONDS[origin.deliveries - 1]) from exc_val
-        reason = "permanent" if permanent else "exhausted"
-        headers = letter_headers(origin, self.msg.subject, self.msg.headers, reason, exc_val)
-        log.error("set aside", consumer=origin.consumer, reason=reason, exc_info=exc_val)
-        try:
-            await park(self._broker, origin, self.msg.data, headers, reason)
-        except (TimeoutError, NatsError) as error:
-            # What cannot be parked is never lost: it stays in its stream and comes again.
-            raise NackMessage(delay=_DELAYS_SECONDS[2]) from error
+        delay = await settle_failure(self._broker, self.msg, exc_val)
+        if delay is not None:
+            raise NackMessage(delay=delay) from exc_val
         raise RejectMessage() from exc_val
 
 

@@ -14,17 +14,17 @@ from nats.errors import Error as NatsError
 
 from sluice_contracts.envelope import Envelope, Event, wrap
 from sluice_contracts.facts import Fact
-from sluice_contracts.topology import EVENTS, Consumer
+from sluice_contracts.topology import Consumer
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Rejected, Unavailable
-from sluice_runtime.trace import current_trace, new_trace, tracing
+from sluice_runtime.publish import Letter, publish
+from sluice_runtime.trace import current_trace, trace_of, tracing
 
 F = TypeVar("F", bound=Fact)
 
 log = structlog.get_logger(__name__)
 
 _NAMESPACE = uuid.UUID("6f0c1f5e-2f0e-4c59-9d1b-6a1f0b7f2d11")
-_PUBLISH_TIMEOUT_SECONDS = 5.0
 _WAIT_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -57,6 +57,7 @@ class Announcer:
             causation_id=trace.causation_id,
             traceparent=trace.traceparent,
         )
+        letter = Letter(fact.subject(), event.body(), event.envelope.headers())
         try:
             async for attempt in stamina.retry_context(
                 on=(TimeoutError, NatsError, Unavailable),
@@ -66,21 +67,11 @@ class Announcer:
                 wait_max=1.0,
             ):
                 with attempt:
-                    await self._publish(event)
+                    await publish(connected(self._broker), letter)
         except (TimeoutError, NatsError) as error:
             raise Unavailable(
                 "The message bus did not confirm the message.", code="bus-unavailable"
             ) from error
-
-    async def _publish(self, event: Event[Any]) -> None:
-        stream = connected(self._broker).jetstream(timeout=_PUBLISH_TIMEOUT_SECONDS)
-        await stream.publish(
-            event.data.subject(),
-            event.body(),
-            timeout=_PUBLISH_TIMEOUT_SECONDS,
-            stream=EVENTS.name,
-            headers=event.envelope.headers(),
-        )
 
 
 Handler = Callable[[Event[Any]], Awaitable[None]]
@@ -123,10 +114,10 @@ class Listener:
             raise Rejected(f"{self._consumer.name} cannot read {envelope.type}")
         fact, handle = known
         event = Event(envelope=envelope, data=fact.model_validate_json(raw.data))
-        with tracing(new_trace(raw.headers, causation_id=envelope.id)):
+        with tracing(trace_of(envelope)):
             keep = asyncio.create_task(_keep_alive(message, self._consumer))
             try:
-                await _until_available(handle, event)
+                await until_available(lambda: handle(event), envelope.type)
             finally:
                 keep.cancel()
 
@@ -145,13 +136,14 @@ async def _keep_alive(message: NatsMessage, consumer: Consumer) -> None:
             log.warning("in-progress not sent", consumer=consumer.name, error=repr(error))
 
 
-async def _until_available(handle: Handler, event: Event[Any]) -> None:
+async def until_available(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Do `work`, again and again for as long as something it needs is away."""
     attempt = 0
     while True:
         try:
-            return await handle(event)
+            return await work()
         except Unavailable as error:
             delay = _WAIT_SECONDS[min(attempt, len(_WAIT_SECONDS) - 1)]
             attempt += 1
-            log.warning("waiting", event=event.envelope.type, code=error.code, seconds=delay)
+            log.warning("waiting", what=what, code=error.code, seconds=delay)
             await asyncio.sleep(delay)

@@ -8,13 +8,14 @@ import structlog
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 from prometheus_client import Gauge
-from sqlalchemy import Row, Table, delete, func, select, text
+from sqlalchemy import ARRAY, BigInteger, Row, Table, any_, bindparam, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sluice_contracts.topology import EVENTS
 from sluice_runtime.broker import connected
 from sluice_runtime.database import transaction
 from sluice_runtime.errors import Unavailable
+from sluice_runtime.publish import Letter, publish
+from sluice_runtime.pull import BUSY
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +25,9 @@ OUTBOX_AGE = Gauge("sluice_outbox_oldest_age_seconds", "Age of the oldest unpubl
 _LEADER_LOCK = 0x510CE001
 _BATCH = 500
 _LANES = 64
+_LINGER_SECONDS = 0.01
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
-_PUBLISH_TIMEOUT_SECONDS = 5.0
 
 
 class Relay:
@@ -83,8 +84,11 @@ class Relay:
             return
         published = await self._publish(rows)
         if published:
-            gone = delete(self._table).where(self._table.c.position.in_(published))
+            positions = bindparam("positions", published, ARRAY(BigInteger))
+            gone = delete(self._table).where(self._table.c.position == any_(positions))
             await connection.execute(gone)
+            if len(rows) >= BUSY:
+                await asyncio.sleep(_LINGER_SECONDS)
         if len(published) < len(rows):
             now = (await connection.execute(select(func.now()))).scalar_one()
             OUTBOX_AGE.set((now - rows[0].created_at).total_seconds())
@@ -92,7 +96,7 @@ class Relay:
 
     async def _publish(self, rows: Sequence[Row[tuple[object, ...]]]) -> list[int]:
         """Positions of the rows JetStream confirmed. A failure stops only its own lane."""
-        stream = connected(self._broker).jetstream(timeout=_PUBLISH_TIMEOUT_SECONDS)
+        connection = connected(self._broker)
         lanes: dict[str, list[Row[tuple[object, ...]]]] = {}
         for row in rows:
             lanes.setdefault(row.aggregate_id, []).append(row)
@@ -103,13 +107,7 @@ class Relay:
             async with places:
                 for row in lane:
                     try:
-                        await stream.publish(
-                            row.subject,
-                            row.payload.encode(),
-                            stream=EVENTS.name,
-                            timeout=_PUBLISH_TIMEOUT_SECONDS,
-                            headers=row.headers,
-                        )
+                        await publish(connection, _letter(row))
                     except (TimeoutError, NatsError) as error:
                         log.warning("not relayed", subject=row.subject, error=repr(error))
                         return
@@ -117,3 +115,7 @@ class Relay:
 
         await asyncio.gather(*(send(lane) for lane in lanes.values()))
         return published
+
+
+def _letter(row: Row[tuple[object, ...]]) -> Letter:
+    return Letter(row.subject, row.payload.encode(), row.headers)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from sluice_contracts.envelope import Envelope
+
 CORRELATION_HEADER = "sluice-correlation-id"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -40,6 +42,15 @@ def new_trace(headers: Mapping[str, str] | None = None, causation_id: str | None
     if not _CORRELATION.fullmatch(correlation):
         correlation = traceparent[3:35]
     return Trace(correlation, traceparent, causation_id)
+
+
+def trace_of(envelope: Envelope) -> Trace:
+    """The trace an event belongs to; what follows from it names it as its cause."""
+    carried = {
+        CORRELATION_HEADER: envelope.correlationid or "",
+        "traceparent": envelope.traceparent or "",
+    }
+    return new_trace(carried, causation_id=envelope.id)
 
 
 def current_trace() -> Trace:

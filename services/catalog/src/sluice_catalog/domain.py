@@ -78,6 +78,7 @@ class Upload:
     deadline: datetime
     claim_id: str | None = None
     claimed_until: datetime | None = None
+    put_url: str | None = None
 
     @property
     def blob_ref(self) -> str:

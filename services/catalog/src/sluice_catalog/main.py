@@ -45,6 +45,7 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
         upload_deadline=settings.upload_deadline,
     )
     subscribers.bind(service.broker, deps)
+    service.beside("objects", subscribers.listen(service.broker, deps).run)
 
     async def probe() -> Mapping[str, bool]:
         return {"database": await is_reachable(engine)}

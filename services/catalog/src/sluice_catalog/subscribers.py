@@ -7,21 +7,19 @@ from faststream.nats import NatsBroker
 
 from sluice_catalog.ports import Deps
 from sluice_catalog.usecases import batches, keys, objects, recordings, upkeep, uploads
-from sluice_contracts import facts, questions
+from sluice_contracts import questions
 from sluice_contracts.topology import CATALOG_OBJECTS
-from sluice_runtime.facts import Listener
+from sluice_runtime.batch_listener import BatchListener
 from sluice_runtime.rpc import Answers
 
 
+def listen(broker: NatsBroker, deps: Deps) -> BatchListener:
+    """What storage says about objects; many facts take effect in one transaction."""
+    return BatchListener(broker, CATALOG_OBJECTS, partial(objects.take_news, deps=deps))
+
+
 def bind(broker: NatsBroker, deps: Deps) -> None:
-    """Connect every subject to its use case."""
-    news = Listener(broker, CATALOG_OBJECTS)
-    news.on(facts.ObjectStored, partial(objects.take_stored, deps=deps))
-    news.on(facts.ObjectRejected, partial(objects.take_rejected, deps=deps))
-    news.on(facts.ObjectCheckStarted, partial(objects.take_check_started, deps=deps))
-    news.on(facts.ObjectVerified, partial(objects.take_verified, deps=deps))
-    news.on(facts.ObjectDamaged, partial(objects.take_damaged, deps=deps))
-    news.on(facts.ObjectDeleted, partial(objects.take_deleted, deps=deps))
+    """Connect every question to its use case."""
 
     async def plan(question: questions.PlanUploads) -> questions.UploadsPlanned:
         return await uploads.plan_uploads(question, f"rb_{uuid6.uuid7().hex}", deps)
@@ -29,7 +27,7 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers = Answers(broker, "catalog")
     answers.to(questions.ResolveKey, partial(keys.resolve_key, deps=deps))
     answers.to(questions.PlanUploads, plan)
-    answers.to(questions.ClaimUpload, partial(uploads.claim_upload, deps=deps))
+    answers.to(questions.ClaimUploads, partial(uploads.claim_uploads, deps=deps))
     answers.to(questions.RenewClaim, partial(uploads.renew_claim, deps=deps))
     answers.to(questions.ReleaseClaim, partial(uploads.release_claim, deps=deps))
     answers.to(questions.RegisterRecordings, partial(recordings.register_recordings, deps=deps))

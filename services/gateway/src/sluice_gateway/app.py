@@ -1,6 +1,8 @@
 """The public HTTP application: routes, problems, and what happens around every request."""
 
+import asyncio
 import time
+from contextlib import suppress
 
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
@@ -12,6 +14,8 @@ from sluice_runtime.trace import CORRELATION_HEADER, new_trace, tracing
 
 REQUESTS = Counter("sluice_http_requests_total", "Answers", ["route", "status"])
 SECONDS = Histogram("sluice_http_seconds", "Time to the last byte of the answer", ["route"])
+
+_LINGER_SECONDS = 10.0
 
 
 class Around:
@@ -28,7 +32,8 @@ class Around:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         trace = new_trace(headers)
-        began, state = time.perf_counter(), {"status": 500, "body_read": False}
+        began = time.perf_counter()
+        state = {"status": 500, "body_read": False, "unwanted": False}
 
         async def note_receive() -> Message:
             message = await receive()
@@ -43,9 +48,15 @@ class Around:
                     *message["headers"],
                     (CORRELATION_HEADER.encode(), trace.correlation_id.encode()),
                 ]
-                if _has_body(headers) and not state["body_read"]:
+                state["unwanted"] = _has_body(headers) and not state["body_read"]
+                if state["unwanted"]:
                     # The rest of the body is not wanted: a client should stop sending it.
                     message["headers"].append((b"connection", b"close"))
+            elif state["unwanted"] and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                if "expect" not in headers:
+                    await _linger(receive)
+                message = {"type": "http.response.body"}
             await send(message)
 
         with tracing(trace):
@@ -55,6 +66,18 @@ class Around:
                 route = getattr(scope.get("route"), "path", "none")
                 REQUESTS.labels(route, str(state["status"])).inc()
                 SECONDS.labels(route).observe(time.perf_counter() - began)
+
+
+async def _linger(receive: Receive) -> None:
+    """Let a sender finish, for a while, what it was told to stop.
+
+    Closing the connection with bytes unread resets it, and takes the answer away from a client
+    that only reads once it has sent everything.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _has_body(headers: dict[str, str]) -> bool:

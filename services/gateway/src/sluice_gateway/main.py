@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from sluice_contracts.topology import AUTH_CHANGED, LIVE_EVENTS
 from sluice_gateway.app import make_app
+from sluice_gateway.claims import CoalescedClaims
 from sluice_gateway.domain import UploadTokens
 from sluice_gateway.live import LiveEvents
 from sluice_gateway.outcomes import NatsOutcomes
@@ -37,6 +38,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     deps = Deps(
         asker=asker,
         store=store,
+        claims=CoalescedClaims(asker),
         announcer=Announcer(service.broker, "gateway"),
         outcomes=outcomes,
         live=live,

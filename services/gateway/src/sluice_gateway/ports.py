@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sluice_contracts.api import PublicEvent
 from sluice_contracts.facts import Fact
-from sluice_contracts.questions import Principal, UploadOutcome
+from sluice_contracts.questions import Claim, Principal, UploadClaimed, UploadOutcome
 from sluice_gateway.domain import ByteRange, UploadTokens
 from sluice_runtime.rpc import Asks
 
@@ -31,6 +31,12 @@ class Announces(Protocol):
     """Says a fact; returns when it is durable, raises `Unavailable` otherwise."""
 
     async def announce(self, fact: Fact, *, event_id: str, budget_seconds: float = ...) -> None: ...
+
+
+class Claims(Protocol):
+    """Gives the single use of an upload to one sender; raises `SluiceError` when it does not."""
+
+    async def claim(self, claim: Claim) -> UploadClaimed: ...
 
 
 class Waiting(Protocol):
@@ -85,6 +91,7 @@ class Deps:
 
     asker: Asks
     store: ByteStore
+    claims: Claims
     announcer: Announces
     outcomes: Outcomes
     live: Live

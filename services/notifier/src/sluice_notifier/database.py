@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import LogEntries, LogEntry
 from sluice_notifier.domain import Cursor, Entry
-from sluice_runtime.database import transaction
+from sluice_runtime.database import insert_many, transaction
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)
@@ -93,7 +93,7 @@ class SqlLog:
         """Write entries, and the newest sequence of their tenants."""
         if not entries:
             return
-        await self._connection.execute(events.insert(), [_columns(entry) for entry in entries])
+        await insert_many(self._connection, events, [_columns(entry) for entry in entries])
         newest = {entry.event.data.tenant: entry.sequence for entry in entries}
         statement = insert(counters)
         statement = statement.on_conflict_do_update(

@@ -29,6 +29,7 @@ from sluice_notifier.ports import Deps
 from sluice_runtime.broker import connected
 from sluice_runtime.dead_letters import Origin, letter_headers, park
 from sluice_runtime.errors import Unavailable
+from sluice_runtime.pull import PullReader
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +37,9 @@ LAG = Gauge("sluice_log_lag", "Status changes in the stream that the log does no
 
 READER = "notifier-log"
 _BATCH = 256
-_FETCH_SECONDS = 1.0
-_IDLE_FETCHES = 5
+_IDLE_READS = 5
+# A busy log is written twenty times a second rather than once for each change.
+_LINGER_SECONDS = 0.05
 _RETRY_SECONDS = 0.5
 _IDLE_CONSUMER_SECONDS = 120.0
 
@@ -70,30 +72,27 @@ class Tail:
         position = await usecases.find_position(created, self._deps)
         name = f"{READER}-{secrets.token_hex(4)}"
         await stream.add_consumer(EVENTS.name, _consumer(name, position))
-        subscription = await stream.pull_subscribe_bind(
-            name, EVENTS.name, inbox_prefix=b"_INBOX_notifier."
+        reader = PullReader(
+            connected(self._broker),
+            EVENTS.name,
+            name,
+            service="notifier",
+            batch=_BATCH,
+            linger_seconds=_LINGER_SECONDS,
         )
-        try:
-            await self._consume(stream, subscription, name, created)
-        finally:
-            await subscription.unsubscribe()
+        async with reader:
+            await self._consume(stream, reader, name, created)
 
     async def _consume(
-        self,
-        stream: JetStreamContext,
-        subscription: JetStreamContext.PullSubscription,
-        name: str,
-        created: datetime,
+        self, stream: JetStreamContext, reader: PullReader, name: str, created: datetime
     ) -> None:
         expected, idle = 1, 0
         while True:
-            try:
-                messages = await subscription.fetch(_BATCH, timeout=_FETCH_SECONDS)
-            except TimeoutError:
-                messages = []
+            connected(self._broker)
+            messages = await reader.read()
             if not messages:
                 idle += 1
-                if idle % _IDLE_FETCHES == 0:
+                if idle % _IDLE_READS == 0:
                     await _require(stream, name)
                 continue
             idle = 0

@@ -26,7 +26,14 @@ async def write_log(
         cursor = (await log.lock_cursor()).resume(stream_created)
         unread = [read for read in reads if read.position > cursor.position]
         known = await log.known([read.event.envelope.id for read in unread])
-        fresh = [read for read in unread if read.event.envelope.id not in known]
+        # A relay that was stopped for longer than the stream drops repeats says a change twice,
+        # and both may lie in these reads; of each id the first one counts.
+        first = {read.event.envelope.id: read for read in reversed(unread)}
+        fresh = [
+            read
+            for read in unread
+            if read.event.envelope.id not in known and first[read.event.envelope.id] is read
+        ]
         tenants = sorted({read.event.data.tenant for read in fresh})
         entries = number(fresh, await log.last(tenants))
         await log.append(entries)

@@ -36,7 +36,7 @@ def safe_name(filename: str) -> str:
         if dot and len(extension) <= 16:
             name = stem[: _MAX_NAME - len(extension) - 1] + "." + extension
         else:
-            name = name[:_MAX_NAME]
+            name = name[:_MAX_NAME].rstrip("._")
     return name or "file"
 
 

@@ -59,6 +59,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     async def probe() -> Mapping[str, bool]:
         return {"object_store": await objects.is_reachable()}
 
+    service.beside("uploads", subscribers.listen(service.broker, deps).run)
     service.beside("sweep", keep_sweeping)
     service.probe(probe)
     service.closing(objects.close)

@@ -4,7 +4,7 @@ from functools import partial
 
 from faststream.nats import NatsBroker
 
-from sluice_contracts.facts import ObjectDiscarded, RecordingRegistered, UploadReceived
+from sluice_contracts.facts import ObjectDiscarded, RecordingRegistered
 from sluice_contracts.questions import (
     AbandonUpload,
     BeginUpload,
@@ -17,16 +17,23 @@ from sluice_contracts.questions import (
     SignParts,
 )
 from sluice_contracts.topology import STORAGE_CHECKS, STORAGE_DELETIONS, STORAGE_UPLOADS
+from sluice_runtime.batch_listener import BatchListener
 from sluice_runtime.facts import Listener
 from sluice_runtime.rpc import Answers
 from sluice_storage.ports import Deps
 from sluice_storage.usecases import objects, upkeep, uploads
 
+_ROUNDS = 8
+
+
+def listen(broker: NatsBroker, deps: Deps) -> BatchListener:
+    """Uploads whose bytes have come; those of a batch are finished side by side."""
+    finish = partial(uploads.finish_uploads, deps=deps)
+    return BatchListener(broker, STORAGE_UPLOADS, finish, rounds=_ROUNDS)
+
 
 def bind(broker: NatsBroker, deps: Deps) -> None:
     """Connect every subject to its use case."""
-    uploads_in = Listener(broker, STORAGE_UPLOADS)
-    uploads_in.on(UploadReceived, partial(uploads.finish_upload, deps=deps))
     checks = Listener(broker, STORAGE_CHECKS)
     checks.on(RecordingRegistered, partial(objects.check_recording, deps=deps))
     deletions = Listener(broker, STORAGE_DELETIONS)

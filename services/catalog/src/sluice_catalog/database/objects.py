@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, delete, literal, null, or_, select, union_all, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.rows import columns_of, object_of
 from sluice_catalog.database.tables import objects, uploads
 from sluice_catalog.domain import StoredObject
 from sluice_contracts.questions import OwnedObject
+from sluice_runtime.database import insert_many
 
 
 class SqlObjects:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def add(self, stored: StoredObject) -> None:
-        """Insert an object; one that is known already stays as it is."""
-        statement = insert(objects).values(columns_of(stored)).on_conflict_do_nothing()
-        await self._connection.execute(statement)
+    async def add(self, added: Sequence[StoredObject]) -> None:
+        """Insert objects; one that is known already stays as it is."""
+        rows = [columns_of(one) for one in added]
+        await insert_many(self._connection, objects, rows, skip_known=True)
 
     async def of_uploads(self, upload_ids: Sequence[str]) -> dict[str, StoredObject]:
         """The objects of several uploads, by upload."""

@@ -9,6 +9,7 @@ from sluice_catalog.database.rows import columns_of, recording_of
 from sluice_catalog.database.tables import objects, recordings, uploads
 from sluice_catalog.domain import Recording
 from sluice_contracts.questions import RecordingState, RecordingView
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
 
 
@@ -21,7 +22,7 @@ class SqlRecordings:
         self._connection = connection
 
     async def add(self, added: Sequence[Recording]) -> None:
-        await self._connection.execute(recordings.insert(), [columns_of(one) for one in added])
+        await insert_many(self._connection, recordings, [columns_of(one) for one in added])
 
     async def taken(self, upload_ids: Sequence[str]) -> set[str]:
         """Those of the uploads that are recordings already."""

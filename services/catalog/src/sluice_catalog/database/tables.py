@@ -63,6 +63,8 @@ uploads = Table(
     Column("deadline", Moment, nullable=False),
     Column("claim_id", Text),
     Column("claimed_until", Moment),
+    # Signed by storage for this one object, and good for minutes.
+    Column("put_url", Text),
 )
 Index(
     "ix_uploads_overdue",

@@ -3,16 +3,29 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import tombstones, uploads
 from sluice_catalog.domain import Upload
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
 
-_MUTABLE = ("status", "sequence", "deadline", "claim_id", "claimed_until")
+_SAVED = ("upload_id", "status", "sequence", "deadline", "claim_id", "claimed_until")
+_SAVE = text(
+    """
+    update uploads set status = given.status, sequence = given.sequence,
+        deadline = given.deadline, claim_id = given.claim_id, claimed_until = given.claimed_until
+    from unnest(
+        cast(:upload_id as text[]), cast(:status as text[]), cast(:sequence as integer[]),
+        cast(:deadline as timestamptz[]), cast(:claim_id as text[]),
+        cast(:claimed_until as timestamptz[])
+    ) as given(upload_id, status, sequence, deadline, claim_id, claimed_until)
+    where uploads.upload_id = given.upload_id
+    """
+)
 
 
 class UploadNotFound(NotFound):
@@ -24,7 +37,7 @@ class SqlUploads:
         self._connection = connection
 
     async def add(self, added: Sequence[Upload]) -> None:
-        await self._connection.execute(uploads.insert(), [columns_of(one) for one in added])
+        await insert_many(self._connection, uploads, [columns_of(one) for one in added])
 
     async def lock(self, upload_id: str) -> Upload:
         """The upload, its row held until this transaction ends. Raises `UploadNotFound`."""
@@ -54,10 +67,23 @@ class SqlUploads:
         query = select(uploads).where(uploads.c.batch_id == batch_id).with_for_update()
         return [upload_of(row) for row in await self._connection.execute(query)]
 
-    async def save(self, upload: Upload) -> None:
-        values = {name: getattr(upload, name) for name in _MUTABLE}
-        statement = update(uploads).where(uploads.c.upload_id == upload.upload_id).values(values)
-        await self._connection.execute(statement)
+    async def lock_many(self, upload_ids: Sequence[str]) -> dict[str, Upload]:
+        """Those of the uploads that exist, locked in one order, by id."""
+        query = (
+            select(uploads)
+            .where(uploads.c.upload_id == any_(bindparam("ids", list(upload_ids), ARRAY(Text))))
+            .order_by(uploads.c.upload_id)
+            .with_for_update()
+        )
+        found = [upload_of(row) for row in await self._connection.execute(query)]
+        return {upload.upload_id: upload for upload in found}
+
+    async def save(self, saved: Sequence[Upload]) -> None:
+        """Write what may change of uploads, in one statement."""
+        if not saved:
+            return
+        columns = {name: [getattr(one, name) for one in saved] for name in _SAVED}
+        await self._connection.execute(_SAVE, columns)
 
     async def extend_claim(self, upload_id: str, claim_id: str, until: datetime) -> bool:
         """Whether the claim was still held and now lasts `until`."""
@@ -84,9 +110,10 @@ class SqlUploads:
         if rows:
             await self._connection.execute(insert(tombstones).on_conflict_do_nothing(), rows)
 
-    async def is_buried(self, upload_id: str) -> bool:
-        query = select(tombstones.c.upload_id).where(tombstones.c.upload_id == upload_id)
-        return (await self._connection.execute(query)).first() is not None
+    async def buried(self, upload_ids: Sequence[str]) -> set[str]:
+        """Those of the uploads that were deleted."""
+        query = select(tombstones.c.upload_id).where(tombstones.c.upload_id.in_(upload_ids))
+        return set((await self._connection.execute(query)).scalars())
 
 
 def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:

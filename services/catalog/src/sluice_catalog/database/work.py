@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,7 +17,7 @@ from sluice_catalog.database.tables import inbox, outbox, status_history
 from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
 from sluice_contracts.facts import StatusChanged
-from sluice_runtime.database import Inbox, Outbox, transaction
+from sluice_runtime.database import Inbox, Outbox, insert_many, transaction
 
 
 class SqlWork:
@@ -32,13 +33,12 @@ class SqlWork:
         self.replays = SqlReplays(connection)
         self.inbox = Inbox(connection, inbox)
         self.outbox = Outbox(connection, outbox, "catalog")
+        self._history: list[dict[str, Any]] = []
 
-    async def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
-        """Write `changes` to the history and announce them, in this order."""
-        if not changes:
-            return
-        rows = [
-            {
+    def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
+        """Write `changes` to the history and announce them, in this order, with the commit."""
+        for change in changes:
+            row = {
                 "kind": change.kind,
                 "id": change.id,
                 "batch_id": change.batch_id,
@@ -49,14 +49,8 @@ class SqlWork:
                 "actor": actor,
                 "changed_at": at,
             }
-            for change in changes
-        ]
-        await self._connection.execute(status_history.insert(), rows)
-        facts = [
-            StatusChanged(tenant=change.tenant, **row)
-            for change, row in zip(changes, rows, strict=True)
-        ]
-        await self.outbox.add(*facts, at=at)
+            self._history.append(row)
+            self.outbox.add(StatusChanged(tenant=change.tenant, **row), at=at)
 
     async def now(self) -> datetime:
         """The time of the database: leases and deadlines of all processes go by one clock."""
@@ -64,6 +58,10 @@ class SqlWork:
         return moment
 
     async def commit(self) -> None:
+        """Make it all happen, and what was recorded with it."""
+        await insert_many(self._connection, status_history, self._history)
+        self._history = []
+        await self.outbox.flush()
         await self._connection.commit()
 
 

@@ -124,7 +124,7 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
             )
             for one in stored.values()
         ]
-        await work.outbox.add(*discarded, at=now)
+        work.outbox.add(*discarded, at=now)
         await work.batches.delete(batch.batch_id)
         await work.commit()
     deps.wake_relay()
@@ -136,4 +136,4 @@ async def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now:
     unfinished = (UploadStatus.CREATED, UploadStatus.UPLOADING)
     for upload in (one for one in uploads if one.status in unfinished):
         _, changes = upload.move_to(UploadStatus.CANCELLED, reason="the batch was deleted")
-        await work.record(changes, actor=actor, at=now)
+        work.record(changes, actor=actor, at=now)

@@ -1,6 +1,9 @@
 """What storage tells the catalog about objects, and what reconciliation asks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import TypeGuard
 
 from sluice_catalog.domain import (
     Batch,
@@ -39,44 +42,112 @@ from sluice_contracts.statuses import (
     RecordingStatus,
     UploadStatus,
 )
+from sluice_runtime.trace import trace_of, tracing
 
 _ACTOR = "storage"
+_PROVEN = (RecordingStatus.PROCESSING, RecordingStatus.COMPLETED)
 _KEPT = (UploadStatus.STORED, UploadStatus.REGISTERED)
 
+News = (
+    ObjectStored
+    | ObjectRejected
+    | ObjectCheckStarted
+    | ObjectVerified
+    | ObjectDamaged
+    | ObjectDeleted
+)
 
-async def take_stored(event: Event[ObjectStored], deps: Deps) -> None:
-    """Own the object from now on: its row, the upload registered, subscribers told.
+
+async def take_news(events: Sequence[Event[News]], deps: Deps) -> None:
+    """Let what storage said take effect: all of it in one transaction, each fact once."""
+    async with deps.work() as work:
+        new = await work.inbox.new_of([event.envelope.id for event in events])
+        fresh = {event.envelope.id: event for event in events if event.envelope.id in new}
+        await _take_stored([one for one in fresh.values() if _is_stored(one)], work)
+        for event in fresh.values():
+            with tracing(trace_of(event.envelope)):
+                await _take(event.data, work)
+        await work.commit()
+    deps.wake_relay()
+    for event in events:
+        await _reply(event.data, deps)
+
+
+def _is_stored(event: Event[News]) -> TypeGuard[Event[ObjectStored]]:
+    return isinstance(event.data, ObjectStored)
+
+
+async def _take(fact: News, work: Work) -> None:
+    """One fact; stored objects were taken together before."""
+    match fact:
+        case ObjectRejected():
+            await _take_rejected(fact, work)
+        case ObjectCheckStarted():
+            await _advance(work, fact.upload_id, (RecordingStatus.PROCESSING,), actor=_ACTOR)
+        case ObjectVerified():
+            await work.objects.mark([fact.upload_id], verified_at=fact.verified_at)
+            await _advance(work, fact.upload_id, _PROVEN, actor=_ACTOR)
+        case ObjectDamaged():
+            await work.objects.mark([fact.upload_id], state="damaged")
+            failed = (RecordingStatus.FAILED,)
+            await _advance(work, fact.upload_id, failed, actor=_ACTOR, reason=fact.detail)
+        case ObjectDeleted():
+            await work.objects.remove_discarded(fact.key)
+
+
+async def _reply(fact: News, deps: Deps) -> None:
+    """Tell the gateway that waits; a repeated fact is answered again."""
+    match fact:
+        case ObjectStored(reply_to=str() as subject):
+            outcome = UploadOutcome(upload_id=fact.upload_id, state="registered")
+            await deps.replies.reply(subject, outcome)
+        case ObjectRejected(reply_to=str() as subject):
+            failure = FailureDetail(
+                failure=Failure.UNAVAILABLE if fact.retryable else Failure.REJECTED,
+                code=fact.code,
+                detail=fact.detail,
+                retry_after_seconds=1 if fact.retryable else None,
+            )
+            outcome = UploadOutcome(upload_id=fact.upload_id, state="rejected", failure=failure)
+            await deps.replies.reply(subject, outcome)
+
+
+async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> None:
+    """Own objects from now on: their rows, the uploads registered, subscribers told.
 
     Bytes of a deleted batch are discarded; bytes of an upload nobody knows are a row that was
     lost, and their registration is enough to bring it back.
     """
-    fact = event.data
-    async with deps.work() as work:
-        if await work.inbox.is_new(event.envelope.id):
-            upload = await work.uploads.find(fact.upload_id)
-            if upload is None and not await work.uploads.is_buried(fact.upload_id):
-                upload = await _restore_upload(fact, work)
+    if not events:
+        return
+    ids = [event.data.upload_id for event in events]
+    uploads = await work.uploads.lock_many(ids)
+    buried = await work.uploads.buried([one for one in ids if one not in uploads])
+    now = await work.now()
+    objects: list[StoredObject] = []
+    for event in events:
+        fact = event.data
+        with tracing(trace_of(event.envelope)):
+            upload = uploads.get(fact.upload_id)
+            if upload is None and fact.upload_id not in buried:
+                upload = await _restore_upload(fact, now, work)
             if upload is None or upload.status is UploadStatus.FAILED:
-                await _discard(fact, work)
-            else:
-                await _register(fact, upload, work)
-            await work.commit()
-    deps.wake_relay()
-    if fact.reply_to:
-        outcome = UploadOutcome(upload_id=fact.upload_id, state="registered")
-        await deps.replies.reply(fact.reply_to, outcome)
+                objects.append(_discard(fact, now, work))
+                continue
+            objects.append(_object_of(fact))
+            uploads[fact.upload_id] = _register(upload, now, work)
+            if fact.description is not None:
+                await _restore_recording(fact, upload, now, work)
+    await work.objects.add(objects)
+    await work.uploads.save(list(uploads.values()))
 
 
-async def _register(fact: ObjectStored, upload: Upload, work: Work) -> None:
-    stored = _object_of(fact)
-    await work.objects.add(stored)
-    if upload.status not in _KEPT:
-        now = await work.now()
-        moved, changes = upload.move_to(UploadStatus.STORED, UploadStatus.REGISTERED)
-        await work.uploads.save(replace(moved, claim_id=None, claimed_until=None))
-        await work.record(changes, actor=_ACTOR, at=now)
-    if fact.description is not None:
-        await _restore_recording(fact, upload, stored, work)
+def _register(upload: Upload, now: datetime, work: Work) -> Upload:
+    if upload.status in _KEPT:
+        return upload
+    moved, changes = upload.move_to(UploadStatus.STORED, UploadStatus.REGISTERED)
+    work.record(changes, actor=_ACTOR, at=now)
+    return replace(moved, claim_id=None, claimed_until=None)
 
 
 def _object_of(fact: ObjectStored) -> StoredObject:
@@ -95,28 +166,26 @@ def _object_of(fact: ObjectStored) -> StoredObject:
     )
 
 
-async def _discard(fact: ObjectStored, work: Work) -> None:
-    now = await work.now()
-    await work.objects.add(replace(_object_of(fact), state="discarded"))
+def _discard(fact: ObjectStored, now: datetime, work: Work) -> StoredObject:
     gone = ObjectDiscarded(
         tenant=fact.tenant,
         upload_id=fact.upload_id,
         bucket=fact.bytes.bucket,
         key=fact.bytes.key,
     )
-    await work.outbox.add(gone, at=now)
+    work.outbox.add(gone, at=now)
+    return replace(_object_of(fact), state="discarded")
 
 
-async def _restore_upload(fact: ObjectStored, work: Work) -> Upload:
+async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Upload:
     """The upload, and if need be the batch, that this registration speaks of."""
     told = fact.registration
-    now = await work.now()
     batch = Batch(told.batch_id, fact.tenant, BatchStatus.OPEN, 1, fact.stored_at, told.created_by)
     if await work.batches.add(batch):
         born = first_change(
             Kind.BATCH, fact.tenant, batch.batch_id, batch.batch_id, BatchStatus.OPEN
         )
-        await work.record([born], actor="reconcile", at=now)
+        work.record([born], actor="reconcile", at=now)
     upload = Upload(
         upload_id=fact.upload_id,
         tenant=fact.tenant,
@@ -134,18 +203,15 @@ async def _restore_upload(fact: ObjectStored, work: Work) -> Upload:
     )
     await work.uploads.add([upload])
     born = first_change(Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status)
-    await work.record([born], actor="reconcile", at=now)
+    work.record([born], actor="reconcile", at=now)
     return upload
 
 
-async def _restore_recording(
-    fact: ObjectStored, upload: Upload, stored: StoredObject, work: Work
-) -> None:
+async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, work: Work) -> None:
     """The recording that was described beside the object, unless it is there."""
     told = fact.description
     if told is None or await work.recordings.of_upload(upload.upload_id) is not None:
         return
-    now = await work.now()
     batch = await work.batches.lock(upload.tenant, upload.batch_id)
     recording = Recording(
         recording_id=upload.recording_id,
@@ -163,80 +229,31 @@ async def _restore_recording(
         Kind.RECORDING, upload.tenant, recording.recording_id, batch.batch_id, recording.status
     )
     _, changes = await rederive(work, batch)
-    await work.record([born, *changes], actor="reconcile", at=now)
-    await work.outbox.add(registered_fact(recording, stored), at=now)
+    work.record([born, *changes], actor="reconcile", at=now)
+    work.outbox.add(registered_fact(recording, _object_of(fact)), at=now)
 
 
-async def take_rejected(event: Event[ObjectRejected], deps: Deps) -> None:
+async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
     """End an upload that cannot be kept, or free it for another attempt."""
-    fact = event.data
-    async with deps.work() as work:
-        if await work.inbox.is_new(event.envelope.id):
-            upload = await work.uploads.find(fact.upload_id)
-            if upload is not None and upload.status not in (*_KEPT, *TERMINAL[Kind.UPLOAD]):
-                free = replace(upload, claim_id=None, claimed_until=None)
-                if not fact.retryable:
-                    free, changes = free.move_to(UploadStatus.FAILED, reason=fact.detail)
-                    await work.record(changes, actor=_ACTOR, at=await work.now())
-                await work.uploads.save(free)
-            await work.commit()
-    deps.wake_relay()
-    if fact.reply_to:
-        failure = FailureDetail(
-            failure=Failure.UNAVAILABLE if fact.retryable else Failure.REJECTED,
-            code=fact.code,
-            detail=fact.detail,
-            retry_after_seconds=1 if fact.retryable else None,
-        )
-        outcome = UploadOutcome(upload_id=fact.upload_id, state="rejected", failure=failure)
-        await deps.replies.reply(fact.reply_to, outcome)
-
-
-async def take_check_started(event: Event[ObjectCheckStarted], deps: Deps) -> None:
-    """The bytes are being read back: the recording is processing."""
-    await _advance(event, (RecordingStatus.PROCESSING,), deps)
-
-
-async def take_verified(event: Event[ObjectVerified], deps: Deps) -> None:
-    """The bytes are proven: the recording is completed, even if this came first."""
-    path = (RecordingStatus.PROCESSING, RecordingStatus.COMPLETED)
-    await _advance(event, path, deps, verified_at=event.data.verified_at)
-
-
-async def take_damaged(event: Event[ObjectDamaged], deps: Deps) -> None:
-    """The bytes are not what they were: the recording failed."""
-    path = (RecordingStatus.FAILED,)
-    await _advance(event, path, deps, reason=event.data.detail, state="damaged")
+    upload = await work.uploads.find(fact.upload_id)
+    if upload is None or upload.status in (*_KEPT, *TERMINAL[Kind.UPLOAD]):
+        return
+    free = replace(upload, claim_id=None, claimed_until=None)
+    if not fact.retryable:
+        free, changes = free.move_to(UploadStatus.FAILED, reason=fact.detail)
+        work.record(changes, actor=_ACTOR, at=await work.now())
+    await work.uploads.save([free])
 
 
 async def _advance(
-    event: Event[ObjectCheckStarted] | Event[ObjectVerified] | Event[ObjectDamaged],
-    path: tuple[RecordingStatus, ...],
-    deps: Deps,
-    *,
-    reason: str | None = None,
-    **marks: object,
-) -> None:
-    """Move the recording of this object along `path`; one that has ended stays as it is."""
-    fact = event.data
-    async with deps.work() as work:
-        if await work.inbox.is_new(event.envelope.id):
-            if marks:
-                await work.objects.mark([fact.upload_id], **marks)
-            await _advance_recording(work, fact.upload_id, path, actor=_ACTOR, reason=reason)
-            await work.commit()
-    deps.wake_relay()
-
-
-async def _advance_recording(
     work: Work,
     upload_id: str,
     path: tuple[RecordingStatus, ...],
     *,
     actor: str,
-    reason: str | None,
+    reason: str | None = None,
 ) -> None:
-    """Move the recording of an upload along the rest of `path`, unless it has ended."""
+    """Move the recording of an upload along the rest of `path`; one that has ended stays."""
     found = await work.recordings.of_upload(upload_id)
     if found is None:
         return
@@ -245,13 +262,6 @@ async def _advance_recording(
         return
     done = path.index(recording.status) + 1 if recording.status in path else 0
     await advance(work, batch, recording, path[done:], actor=actor, reason=reason)
-
-
-async def take_deleted(event: Event[ObjectDeleted], deps: Deps) -> None:
-    """The bytes of a discarded object are gone: forget it."""
-    async with deps.work() as work:
-        await work.objects.remove_discarded(event.data.key)
-        await work.commit()
 
 
 async def list_owned(question: ListOwnedObjects, deps: Deps) -> OwnedObjects:
@@ -274,7 +284,7 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
             await work.objects.mark([stored.upload_id], state="damaged")
             path = (RecordingStatus.FAILED,)
             reason = "the object is missing"
-            await _advance_recording(work, stored.upload_id, path, actor="reconcile", reason=reason)
+            await _advance(work, stored.upload_id, path, actor="reconcile", reason=reason)
             await work.commit()
     deps.wake_relay()
     return Done()

@@ -47,12 +47,12 @@ async def register_recordings(question: RegisterRecordings, deps: Deps) -> Batch
             for one in recordings
         ]
         moved, changes = await rederive(work, batch)
-        await work.record([*births, *changes], actor=question.principal.subject, at=now)
+        work.record([*births, *changes], actor=question.principal.subject, at=now)
         facts = [
             registered_fact(recording, stored)
             for recording, stored in zip(recordings, objects, strict=True)
         ]
-        await work.outbox.add(*facts, at=now)
+        work.outbox.add(*facts, at=now)
         answer = _answer(moved, recordings)
         for asked in question.idempotency:
             kept = answer.model_dump(mode="json")
@@ -251,4 +251,4 @@ async def advance(
             continue
         await work.recordings.save(recording)
         batch, batch_changes = await rederive(work, batch)
-        await work.record([*changes, *batch_changes], actor=actor, at=now)
+        work.record([*changes, *batch_changes], actor=actor, at=now)

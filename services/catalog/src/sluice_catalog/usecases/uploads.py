@@ -8,17 +8,21 @@ from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.batches import rederive
 from sluice_contracts.facts import RecordingUpload
 from sluice_contracts.questions import (
-    ClaimUpload,
+    Claim,
+    ClaimResult,
+    ClaimUploads,
     Done,
     PlannedUpload,
     PlanUploads,
     ReleaseClaim,
     RenewClaim,
     UploadClaimed,
+    UploadsClaimed,
     UploadsPlanned,
 )
 from sluice_contracts.statuses import BatchStatus, Kind, UploadStatus
-from sluice_runtime.errors import Conflict, Rejected
+from sluice_runtime.errors import Conflict, NotFound, Rejected, SluiceError
+from sluice_runtime.trace import new_trace, tracing
 
 _PLAN_SCOPE = "uploads.plan"
 _OVERDUE_BATCHES = 50
@@ -46,10 +50,9 @@ async def plan_uploads(question: PlanUploads, batch_id: str, deps: Deps) -> Uplo
             for one in uploads
         ]
         changes += (await rederive(work, batch))[1]
-        await work.record(changes, actor=question.principal.subject, at=now)
-        answer = UploadsPlanned(
-            batch_id=batch.batch_id, uploads=question.uploads, expires_at=deadline
-        )
+        work.record(changes, actor=question.principal.subject, at=now)
+        shown = tuple(one.model_copy(update={"put_url": None}) for one in question.uploads)
+        answer = UploadsPlanned(batch_id=batch.batch_id, uploads=shown, expires_at=deadline)
         if question.idempotency:
             kept = answer.model_dump(mode="json")
             await work.replays.keep(tenant, _PLAN_SCOPE, question.idempotency, kept, now)
@@ -86,32 +89,53 @@ def _planned(
         created_at=now,
         created_by=question.principal.subject,
         deadline=deadline,
+        put_url=one.put_url,
     )
 
 
-async def claim_upload(question: ClaimUpload, deps: Deps) -> UploadClaimed:
-    """Give the single use of an upload to one sender.
+async def claim_uploads(question: ClaimUploads, deps: Deps) -> UploadsClaimed:
+    """Give the single use of each upload to one sender, in one transaction.
 
-    Raises:
-        NotFound: its batch was deleted.
-        Rejected: another content type was promised, or the bytes are there already.
-        Conflict: somebody is sending them right now.
+    Each claim is answered by itself. The failures are: `NotFound`, its batch was deleted;
+    `Rejected`, another content type was promised, or the bytes are there already; `Conflict`,
+    somebody is sending them right now.
     """
     async with deps.work() as work:
-        upload = await work.uploads.lock(question.upload_id)
+        uploads = await work.uploads.lock_many([claim.upload_id for claim in question.claims])
         now = await work.now()
-        _check_claimable(upload, question, now)
-        moved, changes = upload.move_to(UploadStatus.UPLOADING)
-        claimed = replace(
-            moved,
-            claim_id=question.claim_id,
-            claimed_until=now + deps.claim_lease,
-            deadline=now + deps.upload_deadline,
-        )
-        await work.uploads.save(claimed)
-        await work.record(changes, actor=upload.created_by, at=now)
+        results = []
+        claimed: dict[str, Upload] = {}
+        for claim in question.claims:
+            upload = claimed.get(claim.upload_id) or uploads.get(claim.upload_id)
+            try:
+                if upload is None:
+                    raise NotFound(
+                        f"There is no upload {claim.upload_id}.", code="upload-not-found"
+                    )
+                claimed[claim.upload_id] = _claim(upload, claim, now, work, deps)
+                results.append(ClaimResult(claimed=_claimed(upload, deps)))
+            except SluiceError as error:
+                results.append(ClaimResult(failure=error.detail()))
+        await work.uploads.save(list(claimed.values()))
         await work.commit()
     deps.wake_relay()
+    return UploadsClaimed(results=tuple(results))
+
+
+def _claim(upload: Upload, claim: Claim, now: datetime, work: Work, deps: Deps) -> Upload:
+    _check_claimable(upload, claim, now)
+    moved, changes = upload.move_to(UploadStatus.UPLOADING)
+    with tracing(new_trace(claim.trace)):
+        work.record(changes, actor=upload.created_by, at=now)
+    return replace(
+        moved,
+        claim_id=claim.claim_id,
+        claimed_until=now + deps.claim_lease,
+        deadline=now + deps.upload_deadline,
+    )
+
+
+def _claimed(upload: Upload, deps: Deps) -> UploadClaimed:
     return UploadClaimed(
         upload=PlannedUpload(
             upload_id=upload.upload_id,
@@ -120,6 +144,7 @@ async def claim_upload(question: ClaimUpload, deps: Deps) -> UploadClaimed:
             content_type=upload.content_type,
             bucket=upload.bucket,
             key=upload.key,
+            put_url=upload.put_url,
         ),
         tenant=upload.tenant,
         registration=RecordingUpload(
@@ -132,7 +157,7 @@ async def claim_upload(question: ClaimUpload, deps: Deps) -> UploadClaimed:
     )
 
 
-def _check_claimable(upload: Upload, question: ClaimUpload, now: datetime) -> None:
+def _check_claimable(upload: Upload, claim: Claim, now: datetime) -> None:
     if upload.status is UploadStatus.EXPIRED or (
         upload.status is UploadStatus.CREATED and upload.deadline < now
     ):
@@ -142,7 +167,7 @@ def _check_claimable(upload: Upload, question: ClaimUpload, now: datetime) -> No
             "This upload URL was used already; presign again for another upload.",
             code="upload-token-used",
         )
-    if question.content_type != upload.content_type:
+    if claim.content_type != upload.content_type:
         raise Rejected(
             f"Send the header Content-Type: {upload.content_type}, as presigned.",
             code="content-type-mismatch",
@@ -185,10 +210,10 @@ async def expire_uploads(deps: Deps) -> int:
             now = await work.now()
             for upload in await work.uploads.lock_overdue(batch_id, now):
                 moved, changes = upload.move_to(UploadStatus.EXPIRED, reason="deadline passed")
-                await work.uploads.save(moved)
-                await work.record(changes, actor="catalog", at=now)
+                await work.uploads.save([moved])
+                work.record(changes, actor="catalog", at=now)
                 expired += 1
-            await work.record((await rederive(work, batch))[1], actor="catalog", at=now)
+            work.record((await rederive(work, batch))[1], actor="catalog", at=now)
             await work.commit()
     if expired:
         deps.wake_relay()

@@ -1,5 +1,6 @@
 """What every route shares: who is calling, what they sent, and where this server is."""
 
+import asyncio
 import hashlib
 import ipaddress
 import json
@@ -24,6 +25,8 @@ B = TypeVar("B", bound=Body)
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _TOKEN_MOST = 512
+# The name of a field we do not know is the sender's choice, and may be as long as its body.
+_FIELD_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class InvalidRequest(Rejected):
         return cls(
             [
                 FieldProblem(
-                    field=".".join(str(step) for step in error["loc"]) or "body",
+                    field=".".join(str(step) for step in error["loc"])[:_FIELD_MOST] or "body",
                     reason=error["msg"],
                 )
                 for error in errors[:20]
@@ -146,24 +149,39 @@ async def read_json(request: Request, model: type[B], edge: Edge) -> tuple[B, An
     """The body as `model`, and as plain values.
 
     Raises:
-        Rejected: too large, not strict JSON, or not the model.
+        Rejected: too large, too slow, not strict JSON, or not the model.
     """
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > edge.max_json_bytes:
-                raise Rejected(
-                    f"At most {edge.max_json_bytes} bytes of JSON are taken.",
-                    code="body-too-large",
-                )
-    except ClientDisconnect as error:
-        raise Rejected("The body ended early.", code="body-incomplete") from error
-    value = strict_json.parse(bytes(body))
+    value = strict_json.parse(await _read_body(request, edge))
     try:
         return model.model_validate(value), value
     except ValidationError as error:
         raise InvalidRequest.of(error.errors(include_input=False, include_url=False)) from error
+
+
+async def _read_body(request: Request, edge: Edge) -> bytes:
+    limits, clock = edge.deps.limits, asyncio.get_running_loop().time
+    step = limits.min_rate_bytes * limits.min_rate_seconds
+    body, wanted = bytearray(), step
+    try:
+        async with asyncio.timeout(limits.min_rate_seconds) as patience:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > edge.max_json_bytes:
+                    raise Rejected(
+                        f"At most {edge.max_json_bytes} bytes of JSON are taken.",
+                        code="body-too-large",
+                    )
+                if len(body) >= wanted:
+                    wanted = len(body) + step
+                    patience.reschedule(clock() + limits.min_rate_seconds)
+    except ClientDisconnect as error:
+        raise Rejected("The body ended early.", code="body-incomplete") from error
+    except TimeoutError as error:
+        raise Rejected(
+            f"The body came slower than {limits.min_rate_bytes} bytes a second.",
+            code="body-too-slow",
+        ) from error
+    return bytes(body)
 
 
 def fingerprint(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The public event log: as a list, and as server-sent events that resume without a gap."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from sluice_runtime.errors import Rejected
 router = APIRouter(tags=["events"])
 
 _MOST_SEQUENCE = 2**63 - 1
+_SEQUENCE = re.compile(r"[0-9]{1,19}")
 _STREAM = "text/event-stream"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RETRY_MILLISECONDS = 2000
@@ -55,7 +57,7 @@ def _last_event_id(request: Request, after: int | None) -> int | None:
     text = request.headers.get("last-event-id")
     if text is None:
         return after
-    if not text.isascii() or not text.isdigit() or int(text) > _MOST_SEQUENCE:
+    if not _SEQUENCE.fullmatch(text) or int(text) > _MOST_SEQUENCE:
         raise Rejected("Last-Event-ID is not a sequence of this log.", code="unknown-event-id")
     return int(text)
 

@@ -101,7 +101,7 @@ async def put_upload(
     request: Request,
     upload_id: str,
     edge: EdgeDep,
-    token: Annotated[str, Query(max_length=256)] = "",
+    token: Annotated[str, Query()] = "",
 ) -> Response:
     """Send the bytes. 201: stored and registered. 202: stored, and registered soon."""
     offer = Offer(

@@ -44,6 +44,7 @@ async def presign(
         PlaceRecordings(
             tenant=principal.tenant,
             day=deps.now(),
+            lifetime_seconds=deps.limits.presign_lifetime_seconds,
             items=tuple(
                 PlaceItem(recording_id=recording_id, filename=name)
                 for recording_id, name in zip(recording_ids, names, strict=True)
@@ -58,9 +59,10 @@ async def presign(
             content_type=item.contentType,
             bucket=places.bucket,
             key=key,
+            put_url=put_url,
         )
-        for item, recording_id, name, key in zip(
-            items, recording_ids, names, places.keys, strict=True
+        for item, recording_id, name, key, put_url in zip(
+            items, recording_ids, names, places.keys, places.put_urls, strict=True
         )
     )
     planned = await deps.asker.ask(

@@ -28,11 +28,15 @@ class Sent:
 
 @dataclass
 class Sending:
-    """One body on its way. `session_id` is set as soon as there is something to clean up."""
+    """One body on its way. `put_url` was signed with the plan and serves a small body.
+
+    `begun` and `session_id` are set as soon as there is something to clean up.
+    """
 
     key: str
     content_type: str
     size_bytes: int | None
+    put_url: str | None = None
     session_id: str | None = None
     begun: bool = field(default=False)
 
@@ -44,6 +48,10 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
         Rejected: it is empty, or ended early.
         Unavailable: the store is away.
     """
+    size = sending.size_bytes
+    if sending.put_url is not None and size is not None and size <= _WHOLE_BYTES:
+        sending.begun = True
+        return await _send_whole(sending.put_url, sending, body, deps)
     begun = await deps.asker.ask(
         BeginUpload(
             key=sending.key, content_type=sending.content_type, size_bytes=sending.size_bytes

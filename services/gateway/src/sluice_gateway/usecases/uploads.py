@@ -11,7 +11,7 @@ import structlog
 from sluice_contracts.facts import StoredBytes, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
-    ClaimUpload,
+    Claim,
     ReleaseClaim,
     RenewClaim,
     UploadClaimed,
@@ -22,6 +22,7 @@ from sluice_gateway.ports import Body, Deps, Waiting
 from sluice_gateway.usecases.sending import Sending, Sent, send
 from sluice_runtime.errors import Conflict, Rejected, SluiceError, Unavailable, revive
 from sluice_runtime.facts import derived_id
+from sluice_runtime.trace import current_trace
 
 log = structlog.get_logger(__name__)
 
@@ -57,10 +58,16 @@ async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Answer:
     deps.tokens.check(upload_id, offer.token, deps.now())
     _check_size(offer.size_bytes, deps)
     claim_id = deps.new_id("clm")
-    claim = await deps.asker.ask(
-        ClaimUpload(upload_id=upload_id, claim_id=claim_id, content_type=offer.content_type)
+    claim = await deps.claims.claim(
+        Claim(
+            upload_id=upload_id,
+            claim_id=claim_id,
+            content_type=offer.content_type,
+            trace=current_trace().headers(),
+        )
     )
-    sending = Sending(claim.upload.key, claim.upload.content_type, offer.size_bytes)
+    upload = claim.upload
+    sending = Sending(upload.key, upload.content_type, offer.size_bytes, upload.put_url)
     try:
         sent = await _send_watched(sending, body, claim, claim_id, deps)
     except BaseException:

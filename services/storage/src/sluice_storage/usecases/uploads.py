@@ -1,6 +1,8 @@
 """From a place to put bytes to bytes that are stored, or refused and removed."""
 
-from datetime import UTC
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, timedelta
 
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import ObjectRejected, ObjectStored, UploadReceived
@@ -19,10 +21,13 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.facts import derived_id
 from sluice_runtime.objects import Stat
+from sluice_runtime.trace import trace_of, tracing
 from sluice_storage import domain
 from sluice_storage.ports import Deps
 
 _FIRST_PARTS = 16
+# An upload that begins in its last second still needs its URL.
+_MARGIN = timedelta(minutes=1)
 
 
 async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
@@ -32,7 +37,10 @@ async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
         domain.recording_key(question.tenant, day, item.recording_id, item.filename)
         for item in question.items
     )
-    return Places(bucket=deps.objects.bucket, keys=keys)
+    lifetime = timedelta(seconds=question.lifetime_seconds) + _MARGIN
+    may_sign = lifetime <= deps.limits.link_lifetime
+    urls = tuple(deps.objects.sign("PUT", key, lifetime) if may_sign else None for key in keys)
+    return Places(bucket=deps.objects.bucket, keys=keys, put_urls=urls)
 
 
 async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
@@ -76,6 +84,16 @@ async def abandon_upload(question: AbandonUpload, deps: Deps) -> Done:
     elif await deps.objects.stat(domain.registration_key(question.key)) is None:
         await deps.objects.delete(question.key)
     return Done()
+
+
+async def finish_uploads(events: Sequence[Event[UploadReceived]], deps: Deps) -> None:
+    """Finish several uploads side by side."""
+    await asyncio.gather(*(_finish_traced(event, deps) for event in events))
+
+
+async def _finish_traced(event: Event[UploadReceived], deps: Deps) -> None:
+    with tracing(trace_of(event.envelope)):
+        await finish_upload(event, deps)
 
 
 async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
@@ -133,7 +151,9 @@ def _refuse(fact: UploadReceived, found: Stat | None) -> tuple[str, str] | None:
 
 async def _reject(event: Event[UploadReceived], refusal: tuple[str, str], deps: Deps) -> None:
     fact, (code, detail) = event.data, refusal
-    await deps.objects.delete(fact.bytes.key)
+    # News of a failed attempt may come late: what a later one stored was acknowledged and stays.
+    if await deps.objects.stat(domain.registration_key(fact.bytes.key)) is None:
+        await deps.objects.delete(fact.bytes.key)
     rejected = ObjectRejected(
         tenant=fact.tenant,
         upload_id=fact.upload_id,

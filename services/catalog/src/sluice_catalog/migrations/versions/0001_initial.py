@@ -146,6 +146,7 @@ def upgrade() -> None:
         sa.Column("deadline", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claim_id", sa.Text(), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("put_url", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("upload_id"),
         sa.UniqueConstraint("key"),
         sa.UniqueConstraint("recording_id"),

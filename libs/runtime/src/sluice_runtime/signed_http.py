@@ -1,0 +1,73 @@
+"""Small requests to the object store on signed URLs, asynchronously and on kept connections."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from sluice_runtime.errors import Unavailable
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=2)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the store said; `headers` match in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class SignedHttp:
+    """One HTTP session to one store."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    def _http(self) -> aiohttp.ClientSession:
+        """Made on first use: a session belongs to a running event loop."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections),
+                timeout=_TIMEOUT,
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, url: str, length: int | None = None) -> Answered:
+        """An object, or its first `length` bytes."""
+        headers = {} if length is None else {"Range": f"bytes=0-{length - 1}"}
+        return await self._send("GET", url, headers, None)
+
+    async def put(self, url: str, data: bytes, content_type: str) -> Answered:
+        """Write a small object; the store refuses what does not match its MD5."""
+        digest = hashlib.md5(data, usedforsecurity=False).digest()
+        headers = {
+            "Content-Type": content_type,
+            "Content-MD5": base64.b64encode(digest).decode(),
+        }
+        return await self._send("PUT", url, headers, data)
+
+    async def _send(
+        self, method: str, url: str, headers: dict[str, str], data: bytes | None
+    ) -> Answered:
+        """Raises `Unavailable` when the store is away or fails."""
+        try:
+            async with self._http().request(method, url, headers=headers, data=data) as response:
+                answered = Answered(response.status, response.headers, await response.read())
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable("The object store is away.", code="store-unavailable") from error
+        if answered.status >= 400 and answered.status not in (404, 416):
+            raise Unavailable(
+                f"The object store answered {answered.status}.", code="store-unavailable"
+            )
+        return answered

@@ -1,0 +1,85 @@
+"""Permissions on NATS: each service says only what is its to say, and hears only its own."""
+
+import fnmatch
+from pathlib import Path
+
+import pytest
+
+from sluice_contracts.questions import QUESTIONS
+from sluice_contracts.topology import CONSUMERS, EVENTS, PUBLISHERS
+from sluice_runtime.nats_conf import SERVICES, USERS, permissions, render
+
+NOT_SERVICES = tuple(user for user in USERS if user not in SERVICES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_publishes_its_facts_and_no_others(service: str) -> None:
+    publish, _ = permissions(service)
+    facts = {subject for subject in publish if subject.startswith("sluice.v1.")}
+    assert facts == {fact.pattern() for fact in PUBLISHERS[service]}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_asks_others_and_answers_only_for_itself(service: str) -> None:
+    publish, subscribe = permissions(service)
+    asked = {subject for subject in publish if subject.startswith("sluice.rpc.")}
+    assert asked <= {question.subject() for question in QUESTIONS}
+    assert not {subject for subject in asked if f".{service}." in subject}
+    answered = [subject for subject in subscribe if subject.startswith("sluice.rpc.")]
+    expected = [] if service == "gateway" else [f"sluice.rpc.v1.{service}.> {service}"]
+    assert answered == expected
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_nobody_reads_the_inbox_of_another(user: str) -> None:
+    _, subscribe = permissions(user)
+    inboxes = [subject for subject in subscribe if subject.startswith("_INBOX")]
+    assert inboxes == [f"_INBOX_{user}.>"]
+    assert ">" not in subscribe
+    assert not [subject for subject in subscribe if subject.startswith(("$", "_INBOX."))]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_uses_its_consumers_and_changes_no_stream(service: str) -> None:
+    publish, _ = permissions(service)
+    for consumer in CONSUMERS:
+        fetch = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream.name}.{consumer.name}"
+        assert (fetch in publish) is (consumer.service == service)
+    for forbidden in (
+        f"$JS.API.STREAM.CREATE.{EVENTS.name}",
+        f"$JS.API.STREAM.DELETE.{EVENTS.name}",
+        f"$JS.API.STREAM.PURGE.{EVENTS.name}",
+        f"$JS.API.STREAM.MSG.DELETE.{EVENTS.name}",
+    ):
+        assert not any(fnmatch.fnmatch(forbidden, one.replace(">", "*")) for one in publish)
+
+
+def test_only_the_notifier_may_make_a_consumer_and_only_on_the_facts() -> None:
+    for service in SERVICES:
+        publish, _ = permissions(service)
+        made = [subject for subject in publish if ".CONSUMER.CREATE." in subject]
+        expected = [f"$JS.API.CONSUMER.CREATE.{EVENTS.name}.>"] if service == "notifier" else []
+        assert made == expected
+
+
+def test_a_subscriber_says_nothing_at_all() -> None:
+    publish, _ = permissions("subscriber")
+    assert publish == []
+    text = render(dict.fromkeys(USERS, '"x"'), port=4222, store_dir=Path("/data"))
+    (_, _, subscriber) = text.partition("user: subscriber")
+    assert 'publish { deny: [">"] }' in subscriber
+    assert "allow_responses" not in subscriber
+
+
+def test_the_configuration_holds_every_user_once_and_no_password_of_its_own() -> None:
+    passwords = {user: f"$NATS_{user.upper()}" for user in USERS}
+    text = render(passwords, port=4222, store_dir=Path("/data"), monitor_port=8222)
+    for user in USERS:
+        assert text.count(f"user: {user}, password: $NATS_{user.upper()},") == 1
+    assert text.count("{") == text.count("}")
+    assert 'http: "127.0.0.1:8222"' in text
+
+
+def test_without_a_monitor_nothing_listens_besides() -> None:
+    text = render(dict.fromkeys(USERS, '"x"'), port=4222, store_dir=Path("/data"))
+    assert "http:" not in text

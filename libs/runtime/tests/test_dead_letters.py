@@ -25,7 +25,13 @@ class FakeStream:
     failure: Exception | None = None
 
     async def publish(
-        self, subject: str, body: bytes, *, stream: str, timeout: float, headers: dict[str, str]
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        stream: str,
+        timeout: float,  # noqa: ASYNC109 - as the client has it
+        headers: dict[str, str],
     ) -> None:
         assert stream == DEAD_LETTERS.name
         assert timeout > 0

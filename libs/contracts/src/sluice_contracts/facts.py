@@ -6,7 +6,7 @@ the two, so that one name greps everywhere. Who publishes and who reads stands i
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from sluice_contracts.base import (
     BatchId,
@@ -46,10 +46,14 @@ class Fact(Contract):
         """The id of what the fact is about; facts of one aggregate keep their order."""
         raise NotImplementedError
 
+    @classmethod
+    def subject_of(cls, tenant: str, aggregate_id: str) -> str:
+        """The subject of the facts of this class about one thing."""
+        return f"sluice.v1.{token(tenant)}.{cls.ENTITY}.{cls.EVENT}.{token(aggregate_id)}"
+
     def subject(self) -> str:
         """The NATS subject of this fact."""
-        tenant, aggregate = token(self.tenant), token(self.aggregate_id())
-        return f"sluice.v1.{tenant}.{self.ENTITY}.{self.EVENT}.{aggregate}"
+        return self.subject_of(self.tenant, self.aggregate_id())
 
 
 class RecordingUpload(Contract):
@@ -96,10 +100,19 @@ ReplySubject = Annotated[
 ]
 
 
+class StoreProof(Contract):
+    """The store's own word that it holds a small body whole: it compared the MD5 of what it wrote
+    with ours, and its tag is that MD5. `head` holds the first bytes, for a look at their type."""
+
+    etag: Annotated[str, Field(max_length=128)]
+    head: Annotated[Base64Bytes, Field(max_length=1024)]
+
+
 class UploadReceived(Fact):
     """All bytes of one upload reached the object store through the gateway.
 
-    Published by gateway. Read by storage, which finishes and verifies.
+    Without a `proof` storage looks at the object itself. `claim_id` names the attempt that sent
+    them. Published by gateway. Read by storage, which finishes and verifies.
     """
 
     ENTITY: ClassVar[str] = "upload"
@@ -108,7 +121,9 @@ class UploadReceived(Fact):
     upload_id: UploadId
     bytes: StoredBytes
     multipart: MultipartSession | None = None
+    proof: StoreProof | None = None
     registration: Registration
+    claim_id: Token | None = None
     received_at: Moment
     reply_to: ReplySubject | None = None
 
@@ -127,7 +142,8 @@ class RecordingDescription(Contract):
 class ObjectStored(Fact):
     """The bytes of one upload rest in the store, size verified, registration kept beside them.
 
-    `description` is only there when reconciliation says it again for a catalog that lost it.
+    `claim_id` names the attempt whose bytes these are. `description` is only there when
+    reconciliation says it again for a catalog that lost it.
     Published by storage. Read by catalog.
     """
 
@@ -139,6 +155,7 @@ class ObjectStored(Fact):
     etag: str
     detected_type: str | None = None
     registration: Registration
+    claim_id: Token | None = None
     stored_at: Moment
     reply_to: ReplySubject | None = None
     description: RecordingDescription | None = None

@@ -69,9 +69,18 @@ def letter_headers(
         "sluice-dlq-deliveries": str(origin.deliveries),
     }
     if error is not None:
-        text = scrub_text(f"{type(error).__name__}: {error}").encode("ascii", "replace").decode()
+        text = f"{type(error).__name__}: {_told(error)}"
+        text = scrub_text(text).encode("ascii", "replace").decode()
         kept["sluice-dlq-error"] = " ".join(text.split())[:512]
     return kept
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, without repeating what was sent: the body of the letter has that."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
 async def park(

@@ -19,7 +19,7 @@ _SECRET_VALUES = (
         r"|x-amz-security-token)=)[^&\s\"']+"
     ),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"),
-    re.compile(r"(://[^:/@\s]+:)[^@/\s]+(?=@)"),
+    re.compile(r"(://(?:[^:/@\s]*:)?)[^:@/\s]+(?=@)"),
 )
 _SAFE_NAMES = frozenset({"token_kind"})
 
@@ -39,9 +39,11 @@ def scrub(value: Any, name: str = "") -> Any:
         return scrub_text(value)
     if isinstance(value, Mapping):
         return {key: scrub(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [scrub(item) for item in value]
-    return value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return scrub_text(repr(value))
 
 
 def _scrub_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

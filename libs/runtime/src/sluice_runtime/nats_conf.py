@@ -41,6 +41,13 @@ _TAIL = (
     f"$JS.API.DIRECT.GET.{EVENTS.name}.>",
     f"dlq.{EVENTS.name}.>",
 )
+# `*` cannot stand for a part of a name, so what belongs to others is taken out again.
+_NOT_THE_TAIL = tuple(
+    f"$JS.API.CONSUMER.{verb}.{one.stream.name}.{one.name}{rest}"
+    for one in CONSUMERS
+    if one.service != "notifier"
+    for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ""), ("MSG.NEXT", ""))
+)
 _OPERATOR = (
     f"$JS.API.STREAM.INFO.{DEAD_LETTERS.name}",
     f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS.name}",
@@ -51,9 +58,15 @@ SERVICES = tuple(PUBLISHERS)
 USERS = ("topology", *SERVICES, "operator", "subscriber")
 
 
-def _allow(subjects: Iterable[str]) -> str:
-    quoted = ", ".join(f'"{subject}"' for subject in sorted(set(subjects)))
-    return f"{{ allow: [{quoted}] }}" if quoted else '{ deny: [">"] }'
+def _allow(subjects: Iterable[str], but: Iterable[str] = ()) -> str:
+    allowed, denied = _quoted(subjects), _quoted(but)
+    if not allowed:
+        return '{ deny: [">"] }'
+    return f"{{ allow: [{allowed}]{f', deny: [{denied}]' if denied else ''} }}"
+
+
+def _quoted(subjects: Iterable[str]) -> str:
+    return ", ".join(f'"{subject}"' for subject in sorted(set(subjects)))
 
 
 def _service_publishes(service: str) -> list[str]:
@@ -83,6 +96,8 @@ def _service_permissions(service: str) -> tuple[list[str], list[str]]:
     publish = _service_publishes(service)
     if service == "notifier":
         publish += _TAIL
+    if service == "catalog":
+        publish.append(f"$JS.API.DIRECT.GET.{EVENTS.name}.>")
     subscribe = [f"_INBOX_{service}.>", *_HINTS[service]["subscribe"]]
     if service != "gateway":
         subscribe.append(f"sluice.rpc.v1.{service}.> {service}")
@@ -102,12 +117,17 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
     return _service_permissions(user)
 
 
+def denied(user: str) -> tuple[str, ...]:
+    """What `user` may not publish although a pattern of its permissions covers it."""
+    return _NOT_THE_TAIL if user == "notifier" else ()
+
+
 def _user(name: str, password: str) -> str:
     publish, subscribe = permissions(name)
     responses = '\n          allow_responses { max: 1, expires: "10s" }' if name in SERVICES else ""
     return f"""      {{ user: {name}, password: {password},
         permissions {{
-          publish {_allow(publish)}
+          publish {_allow(publish, but=denied(name))}
           subscribe {_allow(subscribe)}{responses}
         }} }}"""
 

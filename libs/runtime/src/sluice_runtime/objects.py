@@ -200,9 +200,15 @@ class ObjectStore:
         def work() -> list[OpenSession]:
             # The SDK insists on an XML namespace that not every store sends, and would list
             # nothing there.
-            response = self._client._execute(
-                "GET", self.bucket, query_params={"uploads": "", "max-uploads": "1000"}
-            )
+            try:
+                response = self._client._execute(
+                    "GET", self.bucket, query_params={"uploads": "", "max-uploads": "1000"}
+                )
+            except S3Error as error:
+                # How some stores say that there never was one.
+                if error.code == "NoSuchUpload":
+                    return []
+                raise
             root = ElementTree.fromstring(response.data)  # noqa: S314 - our own store
             return [_session(one) for one in root.iter() if _local(one) == "Upload"]
 

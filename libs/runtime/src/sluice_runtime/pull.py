@@ -22,6 +22,9 @@ BUSY = 3
 # A lost request (the server was restarted) is found out when its time is over.
 _REQUEST_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
+_REFUSED_SECONDS = 0.5
+# Nothing there (404), and time is up (408).
+_ORDINARY = frozenset({"404", "408"})
 
 
 class PullReader:
@@ -44,6 +47,7 @@ class PullReader:
         self._arrived: deque[Msg] = deque()
         self._woken = asyncio.Event()
         self._owed = 0
+        self._refused = False
         self._last_size = 0
         self._linger_seconds = linger_seconds
         self._subscription: Subscription | None = None
@@ -65,6 +69,7 @@ class PullReader:
         if message.headers and "Status" in message.headers and not message.data:
             # The request is over: nothing there, time is up, or the consumer is gone.
             self._owed = 0
+            self._refused = message.headers["Status"] not in _ORDINARY
         else:
             self._owed -= 1
             self._arrived.append(message)
@@ -73,6 +78,9 @@ class PullReader:
     async def read(self) -> Sequence[Msg]:
         """Everything that is there, at least one message; none when a request came back empty."""
         if not self._arrived:
+            if self._refused:
+                # Asking again at once, and again, would keep two processes busy with nothing.
+                await asyncio.sleep(_REFUSED_SECONDS)
             if self._owed <= 0:
                 await self._ask()
             self._woken.clear()
@@ -93,7 +101,7 @@ class PullReader:
         self._last_size = len(self._arrived)
 
     async def _ask(self) -> None:
-        self._owed = self._batch
+        self._owed, self._refused = self._batch, False
         expires = int(_REQUEST_SECONDS * 1_000_000_000)
         request = {"batch": self._batch, "expires": expires}
         await self._connection.publish(self._next, json.dumps(request).encode(), reply=self._inbox)

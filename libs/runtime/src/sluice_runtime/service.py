@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from faststream.nats import NatsBroker
 
 from sluice_runtime.broker import Guard, bus_checks, make_broker
+from sluice_runtime.http_protocol import CarefulProtocol
 from sluice_runtime.logs import set_up_logs
 from sluice_runtime.settings import ServiceSettings
 from sluice_runtime.web import Probe, health_routes
@@ -120,6 +121,7 @@ class Service:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=CarefulProtocol,
             proxy_headers=False,
             ws="none",
             timeout_graceful_shutdown=_GRACE_SECONDS,

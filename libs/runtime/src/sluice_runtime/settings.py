@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "SLUICE_"
 
@@ -64,12 +64,27 @@ class BadSettings(SystemExit):
     """The environment does not make a valid configuration; carries the lines to print."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs to know. Each field is the variable `SLUICE_<FIELD>`."""
+class Settings(BaseSettings):
+    """Values that `read_settings` found; nothing is read from anywhere else."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+class ServiceSettings(Settings):
+    """What every service needs to know. Each field is the variable `SLUICE_<FIELD>`."""
 
     environment: Literal["development", "production"] = "production"
     host: str = "127.0.0.1"
@@ -80,7 +95,7 @@ class ServiceSettings(BaseSettings):
     nats_password: SecretStr
 
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S", bound=Settings)
 
 
 def read_settings(model: type[S], environment: Mapping[str, str] | None = None) -> S:
@@ -104,6 +119,8 @@ def read_settings(model: type[S], environment: Mapping[str, str] | None = None) 
                 continue
         if field not in KNOWN and field not in _CLIENT_VARIABLES:
             problems.append(f"{name}: no such setting")
+        if field.lower() in values:
+            problems.append(f"{PREFIX}{field}: given twice, by itself and as a file")
         values[field.lower()] = value
     try:
         settings = model(**{k: v for k, v in values.items() if k in model.model_fields})

@@ -20,21 +20,16 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sluice_contracts.topology import CONSUMERS, STREAMS, Consumer, Stream
-from sluice_runtime.settings import PREFIX, read_settings
+from sluice_runtime.settings import Settings, read_settings
 
 # A request of 1 MiB of JSON may describe a single recording.
 _MAX_MESSAGE_BYTES = 2 * 1024**2
 
 
-class TopologySettings(BaseSettings):
+class TopologySettings(Settings):
     """How the provisioning command reaches NATS."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
 
     nats_url: str
     nats_user: str

@@ -12,7 +12,7 @@ import structlog
 from sluice_contracts.envelope import Envelope
 
 CORRELATION_HEADER = "sluice-correlation-id"
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _CORRELATION = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 

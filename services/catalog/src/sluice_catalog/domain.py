@@ -143,9 +143,14 @@ class StoredObject:
     verified_at: datetime | None = None
 
 
-def first_change(kind: Kind, tenant: str, id_: str, batch_id: str, status: str) -> Change:
-    """The birth of a thing: from nothing to its first status."""
-    return Change(kind, tenant, id_, batch_id, 1, None, status)
+def first_change(
+    kind: Kind, tenant: str, id_: str, batch_id: str, status: str, sequence: int = 1
+) -> Change:
+    """The birth of a thing: from nothing to its first status.
+
+    What was lost and is born again goes on behind what its history still knows.
+    """
+    return Change(kind, tenant, id_, batch_id, sequence, None, status)
 
 
 def _steps(kind: Kind, id_: str, current: str, path: Sequence[str]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from sluice_catalog.database import open_work
 from sluice_catalog.database.tables import outbox
 from sluice_catalog.domain import WELL_KNOWN_TOKENS, token_digest
 from sluice_catalog.ports import Deps
+from sluice_catalog.receipts import StreamReceipts
 from sluice_catalog.settings import CatalogSettings, ProvisionSettings
 from sluice_catalog.usecases.keys import has_well_known_key
 from sluice_catalog.usecases.upkeep import forget_old
@@ -41,6 +42,7 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
         work=lambda: open_work(engine),
         wake_relay=relay.wake,
         replies=NatsReplies(service.broker),
+        receipts=StreamReceipts(service.broker),
         claim_lease=settings.claim_lease,
         upload_deadline=settings.upload_deadline,
     )
@@ -88,7 +90,7 @@ async def provision(settings: ProvisionSettings) -> None:
                 name=key.name,
                 tenant=key.tenant,
                 scopes=sorted(key.scopes),
-                at=await work.now(),
+                at=work.now(),
             )
         await work.commit()
     await engine.dispose()

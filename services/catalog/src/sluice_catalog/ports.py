@@ -18,7 +18,7 @@ from sluice_contracts.questions import (
     RecordingView,
     UploadOutcome,
 )
-from sluice_contracts.statuses import BatchStatus, RecordingStatus
+from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus
 
 
 class Batches(Protocol):
@@ -116,7 +116,11 @@ class Work(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None: ...
-    async def now(self) -> datetime: ...
+    def announce(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None: ...
+    async def steps_taken(self, kind: Kind, id_: str) -> int: ...
+    def now(self) -> datetime: ...
+    async def clock(self) -> datetime: ...
+    async def ping(self) -> None: ...
     async def commit(self) -> None: ...
 
 
@@ -126,6 +130,12 @@ class Replies(Protocol):
     async def reply(self, subject: ReplySubject, outcome: UploadOutcome) -> None: ...
 
 
+class Receipts(Protocol):
+    """Knows of bytes that were received and whose fate the catalog has not heard yet."""
+
+    async def is_pending(self, tenant: str, upload_id: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Deps:
     """Everything a use case of the catalog may touch."""
@@ -133,5 +143,6 @@ class Deps:
     work: Callable[[], AbstractAsyncContextManager[Work]]
     wake_relay: Callable[[], None]
     replies: Replies
+    receipts: Receipts
     claim_lease: timedelta
     upload_deadline: timedelta

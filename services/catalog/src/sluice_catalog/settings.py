@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from sluice_contracts.base import Contract, Token
-from sluice_runtime.settings import PREFIX, ServiceSettings
+from sluice_runtime.settings import ServiceSettings, Settings
 
 
 class InitialKey(Contract):
@@ -20,12 +20,8 @@ class InitialKey(Contract):
     scopes: frozenset[str]
 
 
-class ProvisionSettings(BaseSettings):
+class ProvisionSettings(Settings):
     """What provisioning needs: a database, and the keys to begin with."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
 
     environment: Literal["development", "production"] = "production"
     database_url: SecretStr

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from http import HTTPStatus
 
 from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
@@ -11,11 +12,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sluice_gateway.routes import events, media, pages, problems, recordings, status
 from sluice_gateway.routes.edge import Edge
 from sluice_runtime.trace import CORRELATION_HEADER, new_trace, tracing
+from sluice_runtime.web import problem_response
 
 REQUESTS = Counter("sluice_http_requests_total", "Answers", ["route", "status"])
 SECONDS = Histogram("sluice_http_seconds", "Time to the last byte of the answer", ["route"])
 
 _LINGER_SECONDS = 10.0
+_REFUSED_ENCODING = problem_response(
+    HTTPStatus.NOT_IMPLEMENTED,
+    "transfer-encoding-unknown",
+    "Send the body as it is: the only Transfer-Encoding understood here is chunked.",
+    headers={"Connection": "close"},
+)
 
 
 class Around:
@@ -31,6 +39,9 @@ class Around:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
+        if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+            await _REFUSED_ENCODING(scope, receive, send)
+            return
         trace = new_trace(headers)
         began = time.perf_counter()
         state = {"status": 500, "body_read": False, "unwanted": False}

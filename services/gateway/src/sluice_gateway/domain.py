@@ -22,6 +22,8 @@ _INLINE_TYPES = re.compile(
     r"(audio|video)/[a-z0-9.+-]+|image/(png|jpeg|gif|webp|avif)", re.IGNORECASE
 )
 _UNSAFE_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+# Format characters that words are written with: joiners of Persian, Indic scripts and emoji.
+_JOINERS = frozenset("\u200c\u200d")
 MAX_NAME_BYTES = 255
 
 
@@ -89,7 +91,7 @@ def check_filename(filename: str) -> str:
     """
     name = unicodedata.normalize("NFC", re.split(r"[/\\]", filename)[-1]).strip()
     problem = None
-    if any(unicodedata.category(character) in _UNSAFE_IN_NAMES for character in filename):
+    if any(unicodedata.category(one) in _UNSAFE_IN_NAMES for one in set(filename) - _JOINERS):
         problem = "holds control or direction characters"
     elif len(filename.encode(errors="replace")) > MAX_NAME_BYTES:
         problem = f"is longer than {MAX_NAME_BYTES} bytes"

@@ -73,6 +73,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
         description="Event-driven media ingest.",
         version="0.1.0",
         lifespan=service.lifespan,
+        redirect_slashes=False,
     )
     return service, service.install(make_app(app, edge))
 

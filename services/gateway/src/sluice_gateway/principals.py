@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from nats.aio.msg import Msg
 
@@ -36,6 +37,7 @@ class CachedPrincipals:
     def __init__(self, asker: Asks) -> None:
         self._asker = asker
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._generation = 0
 
     async def resolve(self, token: str) -> Principal | None:
         """The owner of `token`; None for nobody's. Raises `Unavailable` when nobody knows."""
@@ -43,7 +45,8 @@ class CachedPrincipals:
         known = self._known.get(digest)
         now = time.monotonic()
         if known is not None and known.is_fresh(now):
-            return known.principal
+            return _unless_expired(known.principal)
+        generation = self._generation
         try:
             principal: Principal | None = await self._asker.ask(ResolveKey(token_sha256=digest))
         except NotFound:
@@ -51,13 +54,23 @@ class CachedPrincipals:
         except Unavailable:
             if known is None or known.principal is None:
                 raise
-            return known.principal
-        self._known[digest] = _Known(principal, now)
+            return _unless_expired(known.principal)
+        if generation == self._generation:
+            self._keep(digest, _Known(principal, now))
+        return principal
+
+    def _keep(self, digest: str, known: _Known) -> None:
+        self._known[digest] = known
         self._known.move_to_end(digest)
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
-        return principal
 
     async def hear_change(self, _: Msg) -> None:
-        """Called when keys changed: ask again from here on."""
+        """Called when keys changed: forget all, also the answers that are still on their way."""
+        self._generation += 1
         self._known.clear()
+
+
+def _unless_expired(principal: Principal | None) -> Principal | None:
+    expires_at = principal.expires_at if principal else None
+    return None if expires_at is not None and expires_at < datetime.now(UTC) else principal

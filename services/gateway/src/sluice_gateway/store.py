@@ -1,8 +1,8 @@
 """Bytes to and from the object store, through signed URLs, on one HTTP session."""
 
+import asyncio
 import base64
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -12,6 +12,7 @@ from sluice_gateway.ports import Body
 from sluice_runtime.errors import Unavailable
 
 _CHUNK = 256 * 1024
+_PAUSES_SECONDS = (0.1, 0.5)
 # Generous for a slow disk, and still an end: a store that hangs must not hold a sender forever.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
 
@@ -44,18 +45,24 @@ class SignedUrlStore:
             url, body, {"Content-Length": str(length), "Content-Type": content_type}
         )
 
-    async def put_whole(self, url: str, data: bytes, content_type: str) -> str:
+    async def put_whole(self, url: str, data: bytes, md5: bytes, content_type: str) -> str:
         """Send a small body with its MD5, so that the store refuses what arrives otherwise."""
-        digest = hashlib.md5(data, usedforsecurity=False).digest()
-        headers = {
-            "Content-Type": content_type,
-            "Content-MD5": base64.b64encode(digest).decode(),
-        }
-        return await self._put(url, data, headers)
+        headers = {"Content-Type": content_type, "Content-MD5": base64.b64encode(md5).decode()}
+        return await self._persist(lambda: self._put(url, data, headers))
 
     async def put_part(self, url: str, data: memoryview) -> str:
         """Send one part of a multipart upload; returns its tag."""
-        return await self._put(url, _slices(data), {"Content-Length": str(len(data))})
+        headers = {"Content-Length": str(len(data))}
+        return await self._persist(lambda: self._put(url, _slices(data), headers))
+
+    async def _persist(self, put: Callable[[], Awaitable[str]]) -> str:
+        """Bytes that are still in memory survive a store that stumbles."""
+        for pause in _PAUSES_SECONDS:
+            try:
+                return await put()
+            except Unavailable:
+                await asyncio.sleep(pause)
+        return await put()
 
     async def _put(
         self, url: str, body: AsyncIterator[bytes | memoryview] | bytes, headers: dict[str, str]

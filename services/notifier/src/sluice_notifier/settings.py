@@ -1,17 +1,12 @@
 """What the notifier reads from its environment."""
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sluice_runtime.settings import PREFIX, ServiceSettings
+from sluice_runtime.settings import ServiceSettings, Settings
 
 
-class ProvisionSettings(BaseSettings):
+class ProvisionSettings(Settings):
     """What provisioning needs: a database."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
 
     database_url: SecretStr
 

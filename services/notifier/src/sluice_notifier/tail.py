@@ -18,7 +18,6 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from prometheus_client import Gauge
-from pydantic import ValidationError
 
 from sluice_contracts.envelope import Envelope, Event
 from sluice_contracts.facts import StatusChanged
@@ -108,12 +107,12 @@ class Tail:
         for message in messages:
             try:
                 reads.append(_read(message))
-            except ValidationError as error:
+            except ValueError as error:
                 await self._park(message, error)
         read_to = messages[-1].metadata.sequence.stream
         await _until_available(lambda: usecases.write_log(reads, read_to, created, self._deps))
 
-    async def _park(self, message: Msg, error: ValidationError) -> None:
+    async def _park(self, message: Msg, error: ValueError) -> None:
         """Set aside what cannot be read, so that it does not stop what follows."""
         meta = message.metadata
         origin = Origin(meta.stream, READER, meta.sequence.stream, 1)
@@ -146,9 +145,16 @@ async def _require(stream: JetStreamContext, name: str) -> None:
         raise _LostPlace from error
 
 
+def _texts(envelope: Envelope) -> tuple[str, ...]:
+    return (envelope.id, envelope.type, envelope.correlationid or "")
+
+
 def _read(message: Msg) -> Read:
+    """Raises `ValueError` for what is no status change, or cannot be written down."""
     envelope = Envelope.from_headers(message.headers)
     data = StatusChanged.model_validate_json(message.data)
+    if rb"\u0000" in message.data or any("\0" in text for text in _texts(envelope)):
+        raise ValueError("a text holds a NUL, which the database does not take")
     return Read(message.metadata.sequence.stream, Event(envelope=envelope, data=data))
 
 

@@ -4,19 +4,14 @@ from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sluice_runtime.settings import PREFIX, ServiceSettings
+from sluice_runtime.settings import ServiceSettings, Settings
 
 MIB = 1024**2
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Settings):
     """How the object store is reached; all that provisioning needs."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
 
     s3_url: str
     s3_access_key: SecretStr

@@ -24,8 +24,13 @@ class SqlBatches:
 
     async def add(self, batch: Batch) -> bool:
         """Insert a batch; False when there is one with this id already."""
-        statement = insert(batches).values(columns_of(batch)).on_conflict_do_nothing()
-        return (await self._connection.execute(statement)).rowcount == 1
+        statement = (
+            insert(batches)
+            .values(columns_of(batch))
+            .on_conflict_do_nothing()
+            .returning(batches.c.batch_id)
+        )
+        return (await self._connection.execute(statement)).first() is not None
 
     async def get(self, tenant: str, batch_id: str) -> Batch:
         """Raises `BatchNotFound`."""

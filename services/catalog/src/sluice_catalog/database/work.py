@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from sluice_catalog.database.tables import inbox, outbox, status_history
 from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
 from sluice_contracts.facts import StatusChanged
+from sluice_contracts.statuses import Kind
 from sluice_runtime.database import Inbox, Outbox, insert_many, transaction
 
 
@@ -25,6 +26,7 @@ class SqlWork:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._began = datetime.now(UTC)
         self.batches = SqlBatches(connection)
         self.uploads = SqlUploads(connection)
         self.recordings = SqlRecordings(connection)
@@ -37,25 +39,35 @@ class SqlWork:
 
     def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
         """Write `changes` to the history and announce them, in this order, with the commit."""
+        self._history += [_history_row(change, actor, at) for change in changes]
+        self.announce(changes, actor=actor, at=at)
+
+    def announce(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
+        """Tell subscribers of `changes` whose history goes with the thing itself."""
         for change in changes:
-            row = {
-                "kind": change.kind,
-                "id": change.id,
-                "batch_id": change.batch_id,
-                "sequence": change.sequence,
-                "previous": change.previous,
-                "status": change.status,
-                "reason": change.reason,
-                "actor": actor,
-                "changed_at": at,
-            }
-            self._history.append(row)
+            row = _history_row(change, actor, at)
             self.outbox.add(StatusChanged(tenant=change.tenant, **row), at=at)
 
-    async def now(self) -> datetime:
-        """The time of the database: leases and deadlines of all processes go by one clock."""
-        moment: datetime = (await self._connection.execute(select(func.now()))).scalar_one()
+    async def steps_taken(self, kind: Kind, id_: str) -> int:
+        """How many changes the history holds of one thing."""
+        last = func.coalesce(func.max(status_history.c.sequence), 0)
+        query = select(last).where(status_history.c.kind == kind, status_history.c.id == id_)
+        steps: int = (await self._connection.execute(query)).scalar_one()
+        return steps
+
+    def now(self) -> datetime:
+        """The moment this work began; the same for all that happens in it."""
+        return self._began
+
+    async def clock(self) -> datetime:
+        """The time of the database right now: leases and deadlines of all processes go by it."""
+        query = select(func.clock_timestamp())
+        moment: datetime = (await self._connection.execute(query)).scalar_one()
         return moment
+
+    async def ping(self) -> None:
+        """Raises, through the block, when the database is away."""
+        await self._connection.execute(select(1))
 
     async def commit(self) -> None:
         """Make it all happen, and what was recorded with it."""
@@ -63,6 +75,20 @@ class SqlWork:
         self._history = []
         await self.outbox.flush()
         await self._connection.commit()
+
+
+def _history_row(change: Change, actor: str, at: datetime) -> dict[str, Any]:
+    return {
+        "kind": change.kind,
+        "id": change.id,
+        "batch_id": change.batch_id,
+        "sequence": change.sequence,
+        "previous": change.previous,
+        "status": change.status,
+        "reason": change.reason,
+        "actor": actor,
+        "changed_at": at,
+    }
 
 
 @asynccontextmanager

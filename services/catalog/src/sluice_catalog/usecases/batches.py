@@ -111,7 +111,7 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     """Forget a batch at once and have its objects removed; raises `NotFound`."""
     async with deps.work() as work:
         batch = await work.batches.lock(question.tenant, question.batch_id)
-        now = await work.now()
+        now = work.now()
         uploads = await work.uploads.of_batch(batch.batch_id)
         ids = [upload.upload_id for upload in uploads]
         await _cancel_unfinished(work, uploads, question.actor, now)
@@ -136,4 +136,4 @@ async def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now:
     unfinished = (UploadStatus.CREATED, UploadStatus.UPLOADING)
     for upload in (one for one in uploads if one.status in unfinished):
         _, changes = upload.move_to(UploadStatus.CANCELLED, reason="the batch was deleted")
-        work.record(changes, actor=actor, at=now)
+        work.announce(changes, actor=actor, at=now)

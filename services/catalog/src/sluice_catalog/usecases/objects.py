@@ -46,6 +46,11 @@ from sluice_runtime.trace import trace_of, tracing
 
 _ACTOR = "storage"
 _PROVEN = (RecordingStatus.PROCESSING, RecordingStatus.COMPLETED)
+_UNOWNED = FailureDetail(
+    failure=Failure.CONFLICT,
+    code="upload-taken-over",
+    detail="The batch of this upload was deleted, or another request sent its bytes.",
+)
 _KEPT = (UploadStatus.STORED, UploadStatus.REGISTERED)
 
 News = (
@@ -63,14 +68,16 @@ async def take_news(events: Sequence[Event[News]], deps: Deps) -> None:
     async with deps.work() as work:
         new = await work.inbox.new_of([event.envelope.id for event in events])
         fresh = {event.envelope.id: event for event in events if event.envelope.id in new}
-        await _take_stored([one for one in fresh.values() if _is_stored(one)], work)
+        # Batches are locked before uploads, here as everywhere.
         for event in fresh.values():
             with tracing(trace_of(event.envelope)):
                 await _take(event.data, work)
+        stored = [one for one in fresh.values() if _is_stored(one)]
+        unowned = await _take_stored(stored, work)
         await work.commit()
     deps.wake_relay()
     for event in events:
-        await _reply(event.data, deps)
+        await _reply(event, event.envelope.id not in unowned, deps)
 
 
 def _is_stored(event: Event[News]) -> TypeGuard[Event[ObjectStored]]:
@@ -78,7 +85,7 @@ def _is_stored(event: Event[News]) -> TypeGuard[Event[ObjectStored]]:
 
 
 async def _take(fact: News, work: Work) -> None:
-    """One fact; stored objects were taken together before."""
+    """One fact; stored objects are taken together afterwards."""
     match fact:
         case ObjectRejected():
             await _take_rejected(fact, work)
@@ -95,11 +102,16 @@ async def _take(fact: News, work: Work) -> None:
             await work.objects.remove_discarded(fact.key)
 
 
-async def _reply(fact: News, deps: Deps) -> None:
+async def _reply(event: Event[News], owned: bool, deps: Deps) -> None:
     """Tell the gateway that waits; a repeated fact is answered again."""
+    fact = event.data
     match fact:
         case ObjectStored(reply_to=str() as subject):
             outcome = UploadOutcome(upload_id=fact.upload_id, state="registered")
+            if not owned:
+                outcome = UploadOutcome(
+                    upload_id=fact.upload_id, state="rejected", failure=_UNOWNED
+                )
             await deps.replies.reply(subject, outcome)
         case ObjectRejected(reply_to=str() as subject):
             failure = FailureDetail(
@@ -112,26 +124,36 @@ async def _reply(fact: News, deps: Deps) -> None:
             await deps.replies.reply(subject, outcome)
 
 
-async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> None:
+async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
     """Own objects from now on: their rows, the uploads registered, subscribers told.
+
+    Returns the ids of the events whose object is nobody's.
 
     Bytes of a deleted batch are discarded; bytes of an upload nobody knows are a row that was
     lost, and their registration is enough to bring it back.
     """
+    unowned: set[str] = set()
     if not events:
-        return
+        return unowned
     ids = [event.data.upload_id for event in events]
     uploads = await work.uploads.lock_many(ids)
-    buried = await work.uploads.buried([one for one in ids if one not in uploads])
-    now = await work.now()
+    missing = [one for one in ids if one not in uploads]
+    buried = await work.uploads.buried(missing) if missing else set()
+    now = work.now()
     objects: list[StoredObject] = []
+    # A batch that gave up on an upload takes recordings again when its bytes come after all.
+    late = [one for one in uploads.values() if one.status is UploadStatus.EXPIRED]
     for event in events:
         fact = event.data
         with tracing(trace_of(event.envelope)):
             upload = uploads.get(fact.upload_id)
             if upload is None and fact.upload_id not in buried:
                 upload = await _restore_upload(fact, now, work)
+            if upload is not None and _is_of_another_attempt(fact, upload):
+                unowned.add(event.envelope.id)
+                continue
             if upload is None or upload.status is UploadStatus.FAILED:
+                unowned.add(event.envelope.id)
                 objects.append(_discard(fact, now, work))
                 continue
             objects.append(_object_of(fact))
@@ -140,6 +162,20 @@ async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> Non
                 await _restore_recording(fact, upload, now, work)
     await work.objects.add(objects)
     await work.uploads.save(list(uploads.values()))
+    for upload in late:
+        batch = await work.batches.lock(upload.tenant, upload.batch_id)
+        work.record((await rederive(work, batch))[1], actor=_ACTOR, at=now)
+    return unowned
+
+
+def _is_of_another_attempt(fact: ObjectStored, upload: Upload) -> bool:
+    """Whether somebody else holds the claim by now: what was stored then is not theirs, and was
+    never acknowledged."""
+    return (
+        upload.status is UploadStatus.UPLOADING
+        and fact.claim_id is not None
+        and fact.claim_id != upload.claim_id
+    )
 
 
 def _register(upload: Upload, now: datetime, work: Work) -> Upload:
@@ -180,12 +216,16 @@ def _discard(fact: ObjectStored, now: datetime, work: Work) -> StoredObject:
 async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Upload:
     """The upload, and if need be the batch, that this registration speaks of."""
     told = fact.registration
-    batch = Batch(told.batch_id, fact.tenant, BatchStatus.OPEN, 1, fact.stored_at, told.created_by)
+    first = await work.steps_taken(Kind.BATCH, told.batch_id) + 1
+    batch = Batch(
+        told.batch_id, fact.tenant, BatchStatus.OPEN, first, fact.stored_at, told.created_by
+    )
     if await work.batches.add(batch):
         born = first_change(
-            Kind.BATCH, fact.tenant, batch.batch_id, batch.batch_id, BatchStatus.OPEN
+            Kind.BATCH, fact.tenant, batch.batch_id, batch.batch_id, BatchStatus.OPEN, first
         )
         work.record([born], actor="reconcile", at=now)
+    first = await work.steps_taken(Kind.UPLOAD, fact.upload_id) + 1
     upload = Upload(
         upload_id=fact.upload_id,
         tenant=fact.tenant,
@@ -196,13 +236,15 @@ async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Uplo
         bucket=fact.bytes.bucket,
         key=fact.bytes.key,
         status=UploadStatus.CREATED,
-        sequence=1,
+        sequence=first,
         created_at=fact.stored_at,
         created_by=told.created_by,
         deadline=now,
     )
     await work.uploads.add([upload])
-    born = first_change(Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status)
+    born = first_change(
+        Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status, first
+    )
     work.record([born], actor="reconcile", at=now)
     return upload
 
@@ -213,6 +255,7 @@ async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, 
     if told is None or await work.recordings.of_upload(upload.upload_id) is not None:
         return
     batch = await work.batches.lock(upload.tenant, upload.batch_id)
+    first = await work.steps_taken(Kind.RECORDING, upload.recording_id) + 1
     recording = Recording(
         recording_id=upload.recording_id,
         tenant=upload.tenant,
@@ -221,12 +264,17 @@ async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, 
         client_item_id=told.client_item_id,
         data=told.data,
         status=RecordingStatus.QUEUED,
-        sequence=1,
+        sequence=first,
         created_at=told.registered_at,
     )
     await work.recordings.add([recording])
     born = first_change(
-        Kind.RECORDING, upload.tenant, recording.recording_id, batch.batch_id, recording.status
+        Kind.RECORDING,
+        upload.tenant,
+        recording.recording_id,
+        batch.batch_id,
+        recording.status,
+        first,
     )
     _, changes = await rederive(work, batch)
     work.record([born, *changes], actor="reconcile", at=now)
@@ -241,7 +289,7 @@ async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
     free = replace(upload, claim_id=None, claimed_until=None)
     if not fact.retryable:
         free, changes = free.move_to(UploadStatus.FAILED, reason=fact.detail)
-        work.record(changes, actor=_ACTOR, at=await work.now())
+        work.record(changes, actor=_ACTOR, at=work.now())
     await work.uploads.save([free])
 
 

@@ -36,7 +36,7 @@ async def register_recordings(question: RegisterRecordings, deps: Deps) -> Batch
             if first is not None:
                 return BatchState.model_validate(first)
         uploads, objects, batch = await _check(question, work)
-        now = await work.now()
+        now = work.now()
         recordings = [
             _recording(item, upload, now)
             for item, upload in zip(question.items, uploads, strict=True)
@@ -244,7 +244,7 @@ async def advance(
     Raises:
         IllegalTransition: the table has no such move.
     """
-    now = await work.now()
+    now = work.now()
     for status in path:
         recording, changes = recording.move_to(status, reason=reason)
         if not changes:

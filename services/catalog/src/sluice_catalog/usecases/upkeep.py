@@ -13,7 +13,7 @@ async def forget_old(deps: Deps) -> None:
     """Drop inbox ids and kept answers that nobody can ask for any more."""
     async with deps.work() as work:
         await work.inbox.forget()
-        await work.replays.forget(await work.now() - _REPLAYS_KEPT)
+        await work.replays.forget(work.now() - _REPLAYS_KEPT)
         await work.commit()
 
 
@@ -21,7 +21,7 @@ async def check_database(_: CheckDatabase, deps: Deps) -> PartState:
     """Whether the database answers right now."""
     try:
         async with deps.work() as work:
-            await work.now()
+            await work.ping()
     except Unavailable:
         return PartState(works=False)
     return PartState(works=True)

@@ -1,5 +1,6 @@
 """Uploads from their plan to the moment their bytes are on the way."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -40,7 +41,7 @@ async def plan_uploads(question: PlanUploads, batch_id: str, deps: Deps) -> Uplo
             first = await work.replays.find(tenant, _PLAN_SCOPE, question.idempotency)
             if first is not None:
                 return UploadsPlanned.model_validate(first)
-        now = await work.now()
+        now = work.now()
         batch, changes = await _open_batch(question, batch_id, now, work)
         deadline = now + timedelta(seconds=question.lifetime_seconds)
         uploads = [_planned(one, batch, question, now, deadline) for one in question.uploads]
@@ -94,36 +95,75 @@ def _planned(
 
 
 async def claim_uploads(question: ClaimUploads, deps: Deps) -> UploadsClaimed:
-    """Give the single use of each upload to one sender, in one transaction.
+    """Give the single use of each upload to one sender.
 
     Each claim is answered by itself. The failures are: `NotFound`, its batch was deleted;
     `Rejected`, another content type was promised, or the bytes are there already; `Conflict`,
-    somebody is sending them right now.
+    somebody is sending them right now, or sent them and they are not registered yet.
+    """
+    claims = dict(enumerate(question.claims))
+    results = await _claim_together(claims, deps)
+    again = {place: claims[place] for place in claims if place not in results}
+    refused = await _refuse_received(again, deps)
+    free = {place: again[place] for place in again if place not in refused}
+    if free:
+        results |= await _claim_together(free, deps, checked=True)
+    deps.wake_relay()
+    results |= refused
+    return UploadsClaimed(results=tuple(results[place] for place in claims))
+
+
+async def _claim_together(
+    claims: Mapping[int, Claim], deps: Deps, *, checked: bool = False
+) -> dict[int, ClaimResult]:
+    """Decide on claims in one transaction.
+
+    Unless they are `checked`, claims on uploads that somebody claimed before are left out:
+    whether bytes of the earlier attempt are on their way has to be found out first, outside.
     """
     async with deps.work() as work:
-        uploads = await work.uploads.lock_many([claim.upload_id for claim in question.claims])
-        now = await work.now()
-        results = []
+        uploads = await work.uploads.lock_many([one.upload_id for one in claims.values()])
+        now = await work.clock()
+        results: dict[int, ClaimResult] = {}
         claimed: dict[str, Upload] = {}
-        for claim in question.claims:
+        for place, claim in claims.items():
             upload = claimed.get(claim.upload_id) or uploads.get(claim.upload_id)
             try:
                 if upload is None:
                     raise NotFound(
                         f"There is no upload {claim.upload_id}.", code="upload-not-found"
                     )
+                _check_claimable(upload, claim, now)
+                if upload.status is UploadStatus.UPLOADING and not checked:
+                    continue
                 claimed[claim.upload_id] = _claim(upload, claim, now, work, deps)
-                results.append(ClaimResult(claimed=_claimed(upload, deps)))
+                results[place] = ClaimResult(claimed=_claimed(upload, deps))
             except SluiceError as error:
-                results.append(ClaimResult(failure=error.detail()))
+                results[place] = ClaimResult(failure=error.detail())
         await work.uploads.save(list(claimed.values()))
         await work.commit()
-    deps.wake_relay()
-    return UploadsClaimed(results=tuple(results))
+    return results
+
+
+async def _refuse_received(claims: Mapping[int, Claim], deps: Deps) -> dict[int, ClaimResult]:
+    """Refuse those of the claims whose upload an earlier attempt has sent.
+
+    Bytes that JetStream knows of may be acknowledged already: they must not be overwritten,
+    however late the catalog hears of them.
+    """
+    refused: dict[int, ClaimResult] = {}
+    for place, claim in claims.items():
+        async with deps.work() as work:
+            upload = await work.uploads.find(claim.upload_id)
+        try:
+            if upload and await deps.receipts.is_pending(upload.tenant, upload.upload_id):
+                raise _in_progress()
+        except SluiceError as error:
+            refused[place] = ClaimResult(failure=error.detail())
+    return refused
 
 
 def _claim(upload: Upload, claim: Claim, now: datetime, work: Work, deps: Deps) -> Upload:
-    _check_claimable(upload, claim, now)
     moved, changes = upload.move_to(UploadStatus.UPLOADING)
     with tracing(new_trace(claim.trace)):
         work.record(changes, actor=upload.created_by, at=now)
@@ -173,17 +213,21 @@ def _check_claimable(upload: Upload, claim: Claim, now: datetime) -> None:
             code="content-type-mismatch",
         )
     if upload.is_claimed(now):
-        raise Conflict(
-            "Another request is sending these bytes right now.",
-            code="upload-in-progress",
-            retry_after_seconds=2,
-        )
+        raise _in_progress()
+
+
+def _in_progress() -> Conflict:
+    return Conflict(
+        "Another request is sending these bytes right now, or has just sent them.",
+        code="upload-in-progress",
+        retry_after_seconds=2,
+    )
 
 
 async def renew_claim(question: RenewClaim, deps: Deps) -> Done:
     """Keep a claim for another lease. Raises `Conflict` when somebody else has it."""
     async with deps.work() as work:
-        until = await work.now() + deps.claim_lease
+        until = await work.clock() + deps.claim_lease
         if not await work.uploads.extend_claim(question.upload_id, question.claim_id, until):
             raise Conflict("The claim on this upload was lost.", code="claim-lost")
         await work.commit()
@@ -193,7 +237,7 @@ async def renew_claim(question: RenewClaim, deps: Deps) -> Done:
 async def release_claim(question: ReleaseClaim, deps: Deps) -> Done:
     """Give up a claim at once; harmless when it is gone."""
     async with deps.work() as work:
-        now = await work.now()
+        now = await work.clock()
         await work.uploads.extend_claim(question.upload_id, question.claim_id, now)
         await work.commit()
     return Done()
@@ -203,11 +247,11 @@ async def expire_uploads(deps: Deps) -> int:
     """End uploads that are past their deadline and that nobody is sending; returns how many."""
     expired = 0
     async with deps.work() as work:
-        overdue = await work.uploads.overdue_batches(await work.now(), _OVERDUE_BATCHES)
+        overdue = await work.uploads.overdue_batches(await work.clock(), _OVERDUE_BATCHES)
     for tenant, batch_id in overdue:
         async with deps.work() as work:
             batch = await work.batches.lock(tenant, batch_id)
-            now = await work.now()
+            now = await work.clock()
             for upload in await work.uploads.lock_overdue(batch_id, now):
                 moved, changes = upload.move_to(UploadStatus.EXPIRED, reason="deadline passed")
                 await work.uploads.save([moved])

@@ -21,9 +21,8 @@ router = APIRouter(tags=["media"])
 _SANDBOX = "default-src 'none'; sandbox"
 
 
-@router.api_route(
-    "/media/{recording_id}", methods=["GET", "HEAD"], responses={404: {"model": Problem}}
-)
+@router.head("/media/{recording_id}", include_in_schema=False)
+@router.get("/media/{recording_id}", responses={404: {"model": Problem}})
 async def play(
     request: Request,
     recording_id: str,
@@ -43,7 +42,8 @@ async def play(
 async def _stream(request: Request, playable: Playable, deps: Deps) -> Response:
     size = playable.recording.size_bytes
     headers = _headers(playable)
-    if playable.etag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if playable.etag in known or known.strip() == "*":
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     try:
         wanted = parse_range(_range_header(request, playable), size)

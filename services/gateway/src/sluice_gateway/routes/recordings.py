@@ -112,12 +112,14 @@ async def put_upload(
     )
     try:
         with edge.uploads.place():
-            answer = await receive_upload(offer, request.stream(), edge.deps)
+            received = await receive_upload(offer, request.stream(), edge.deps)
     except ClientDisconnect:
         # Nobody reads this answer; what was sent is removed already.
         return Response(status_code=HTTPStatus.BAD_REQUEST)
-    accepted = answer is Answer.ACCEPTED
-    return Response(status_code=HTTPStatus.ACCEPTED if accepted else HTTPStatus.CREATED)
+    if received.answer is Answer.REGISTERED:
+        return Response(status_code=HTTPStatus.CREATED)
+    where = {"Location": f"/batches/{received.batch_id}"}
+    return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
 
 
 def _content_length(request: Request) -> int | None:

@@ -1,5 +1,6 @@
 """The public event log: pages of it, and the endless stream without a gap."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
@@ -16,15 +17,20 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 15.0
 _RETRY_SECONDS = 1.0
 _PAGE = 200
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Filter:
     """Which entries somebody asked for; empty lists ask for all."""
 
     def __init__(self, types: Sequence[str], ids: Sequence[str]) -> None:
-        """Raises `Rejected` for a type there is not. `recording` stands for its full type."""
+        """`recording` stands for its full type.
+
+        Raises:
+            Rejected: there is no such type, or nothing could have such an id.
+        """
         self.types = tuple(_full_type(name) for name in types)
-        self.ids = tuple(ids)
+        self.ids = tuple(_possible_id(text) for text in ids)
 
     def passes(self, event: PublicEvent) -> bool:
         if self.types and event.type not in self.types:
@@ -40,6 +46,12 @@ def _full_type(name: str) -> str:
         f"There is no event type {name[:64]!r}; there are {', '.join(Kind)}.",
         code="unknown-event-type",
     )
+
+
+def _possible_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise Rejected(f"Nothing can have the id {text[:64]!r}.", code="malformed-id")
+    return text
 
 
 async def list_events(tenant: str, after: int, limit: int, wanted: Filter, deps: Deps) -> EventList:

@@ -4,26 +4,32 @@ Memory is bounded by the parts in flight; nothing is written to a disk of ours.
 """
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from sluice_contracts.facts import MultipartSession, Part
+from sluice_contracts.facts import MultipartSession, Part, StoreProof
 from sluice_contracts.questions import BeginUpload, SignParts, UploadBegun
 from sluice_gateway.ports import Body, Deps
 from sluice_runtime.errors import Rejected
 
 # Bodies up to this size are held whole, which lets the store check their MD5.
 _WHOLE_BYTES = 1024**2
+_HEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What arrived in the store: its size, its digest, and the parts still to be joined."""
+    """What arrived in the store: its size, its digest, and the parts still to be joined.
+
+    `proof` is there when the store compared a small body with its MD5.
+    """
 
     size_bytes: int
     sha256: str
-    multipart: MultipartSession | None
+    multipart: MultipartSession | None = None
+    proof: StoreProof | None = None
 
 
 @dataclass
@@ -75,12 +81,17 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
             yield chunk
         _require_all(sent, size)
 
-    if size <= _WHOLE_BYTES:
-        data = b"".join([chunk async for chunk in hashed()])
-        await deps.store.put_whole(url, data, sending.content_type)
-    else:
+    if size > _WHOLE_BYTES:
         await deps.store.put(url, hashed(), size, sending.content_type)
-    return Sent(size, digest.hexdigest(), None)
+        return Sent(size, digest.hexdigest())
+    data = b"".join([chunk async for chunk in hashed()])
+    md5 = hashlib.md5(data, usedforsecurity=False)
+    etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)
+    proof = None
+    if etag == md5.hexdigest():
+        head = base64.b64encode(data[:_HEAD_BYTES])
+        proof = StoreProof(etag=etag, head=head)
+    return Sent(size, digest.hexdigest(), proof=proof)
 
 
 def _require_all(sent: int, promised: int | None) -> None:

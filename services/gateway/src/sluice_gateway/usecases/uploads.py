@@ -1,6 +1,7 @@
 """Receiving the bytes of a presigned upload, from the claim to an honest answer."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,14 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
+class Received:
+    """What became of an upload, and where to look for it."""
+
+    answer: Answer
+    batch_id: str
+
+
+@dataclass(frozen=True)
 class Offer:
     """A request to send bytes, before the first of them was read."""
 
@@ -47,7 +56,7 @@ class Offer:
     size_bytes: int | None
 
 
-async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Answer:
+async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Received:
     """Take the bytes of one upload to the store and have them registered.
 
     Raises:
@@ -57,26 +66,55 @@ async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Answer:
     upload_id = known_upload_id(offer.upload_id)
     deps.tokens.check(upload_id, offer.token, deps.now())
     _check_size(offer.size_bytes, deps)
+    lease = await _claim(upload_id, offer.content_type, deps)
+    upload = lease.claim.upload
+    sending = Sending(upload.key, upload.content_type, offer.size_bytes, upload.put_url)
+    try:
+        sent = await _send_watched(sending, body, lease, deps)
+    except BaseException:
+        # Also when the sender left in the middle: then there is nobody left to answer.
+        await asyncio.shield(_abandon(sending, lease, deps))
+        raise
+    with deps.outcomes.expect(upload_id) as waiting:
+        await _announce(lease, sent, waiting, deps)
+        answer = await _outcome(waiting, sent, lease.holds(), deps)
+    return Received(answer, lease.claim.registration.batch_id)
+
+
+async def _claim(upload_id: str, content_type: str, deps: Deps) -> "_Lease":
     claim_id = deps.new_id("clm")
+    asked_at = time.monotonic()
     claim = await deps.claims.claim(
         Claim(
             upload_id=upload_id,
             claim_id=claim_id,
-            content_type=offer.content_type,
+            content_type=content_type,
             trace=current_trace().headers(),
         )
     )
-    upload = claim.upload
-    sending = Sending(upload.key, upload.content_type, offer.size_bytes, upload.put_url)
-    try:
-        sent = await _send_watched(sending, body, claim, claim_id, deps)
-    except BaseException:
-        # Also when the sender left in the middle: then there is nobody left to answer.
-        await asyncio.shield(_abandon(sending, upload_id, claim_id, deps))
-        raise
-    with deps.outcomes.expect(upload_id) as waiting:
-        await _announce(claim, claim_id, sent, waiting, deps)
-        return await _outcome(waiting, sent, deps)
+    return _Lease(claim, claim_id, asked_at + claim.lease_seconds)
+
+
+@dataclass
+class _Lease:
+    """A claim and until when it is certainly ours, on the clock of this process.
+
+    Counted from before the question, so that the catalog never gives it away earlier.
+    """
+
+    claim: UploadClaimed
+    claim_id: str
+    until: float
+
+    def holds(self) -> bool:
+        return time.monotonic() < self.until
+
+    async def renew(self, deps: Deps) -> None:
+        """Raises `Conflict` when somebody else has the claim."""
+        asked_at = time.monotonic()
+        question = RenewClaim(upload_id=self.claim.upload.upload_id, claim_id=self.claim_id)
+        await deps.asker.ask(question)
+        self.until = asked_at + self.claim.lease_seconds
 
 
 def _check_size(size_bytes: int | None, deps: Deps) -> None:
@@ -95,14 +133,12 @@ class _Meter:
     waiting: bool = False
 
 
-async def _send_watched(
-    sending: Sending, body: Body, claim: UploadClaimed, claim_id: str, deps: Deps
-) -> Sent:
+async def _send_watched(sending: Sending, body: Body, lease: _Lease, deps: Deps) -> Sent:
     """Send the body for as long as the claim holds and the sender is not too slow."""
     meter = _Meter()
     sender = asyncio.create_task(send(sending, _metered(body, meter, deps), deps))
     watchers = {
-        asyncio.create_task(_renew(claim, claim_id, deps)),
+        asyncio.create_task(_renew(lease, deps)),
         asyncio.create_task(_watch_rate(meter, deps)),
     }
     try:
@@ -145,30 +181,33 @@ async def _watch_rate(meter: _Meter, deps: Deps) -> None:
             )
 
 
-async def _renew(claim: UploadClaimed, claim_id: str, deps: Deps) -> None:
+async def _renew(lease: _Lease, deps: Deps) -> None:
     """Hold the claim; raises `Conflict` when somebody else has it."""
-    question = RenewClaim(upload_id=claim.upload.upload_id, claim_id=claim_id)
     while True:
-        await asyncio.sleep(claim.lease_seconds / 3)
+        await asyncio.sleep(lease.claim.lease_seconds / 3)
         with suppress(Unavailable):
             # With the catalog away nobody else can claim; with it back we ask again.
-            await deps.asker.ask(question)
+            await lease.renew(deps)
 
 
-async def _abandon(sending: Sending, upload_id: str, claim_id: str, deps: Deps) -> None:
-    """Leave nothing behind. What cannot be told now, the lease and the sweep find out."""
+async def _abandon(sending: Sending, lease: _Lease, deps: Deps) -> None:
+    """Leave nothing behind. What cannot be told now, the lease and the sweep find out.
+
+    Only the holder of the claim may remove anything: once it is lost, what lies at the key may
+    be the acknowledged bytes of somebody else.
+    """
     with suppress(SluiceError):
+        await lease.renew(deps)
         if sending.begun:
             await deps.asker.ask(AbandonUpload(key=sending.key, session_id=sending.session_id))
-    with suppress(SluiceError):
-        await deps.asker.ask(ReleaseClaim(upload_id=upload_id, claim_id=claim_id))
+        upload_id = lease.claim.upload.upload_id
+        await deps.asker.ask(ReleaseClaim(upload_id=upload_id, claim_id=lease.claim_id))
 
 
-async def _announce(
-    claim: UploadClaimed, claim_id: str, sent: Sent, waiting: Waiting, deps: Deps
-) -> None:
+async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> None:
     """Say that the bytes are there. Should this fail, the fact may still get through: the claim
     is left to lapse, so that no second attempt meets it."""
+    claim = lease.claim
     received = UploadReceived(
         tenant=claim.tenant,
         upload_id=claim.upload.upload_id,
@@ -180,19 +219,22 @@ async def _announce(
             content_type=claim.upload.content_type,
         ),
         multipart=sent.multipart,
+        proof=sent.proof,
         registration=claim.registration,
+        claim_id=lease.claim_id,
         received_at=deps.now(),
         reply_to=waiting.reply_to,
     )
-    event_id = derived_id(claim.upload.upload_id, claim_id, "received")
+    event_id = derived_id(claim.upload.upload_id, lease.claim_id, "received")
     await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
 
 
-async def _outcome(waiting: Waiting, sent: Sent, deps: Deps) -> Answer:
+async def _outcome(waiting: Waiting, sent: Sent, claimed: bool, deps: Deps) -> Answer:
     """Wait for the catalog, for a while.
 
-    202 is only said when the store is known to hold the whole object: after a single PUT, or
-    once storage has joined the parts.
+    202 is only said when the store is known to hold the whole object (after a single PUT, or
+    once storage has joined the parts) and the claim was still ours when JetStream confirmed:
+    then whoever claims next is shown that fact first.
     """
     in_store = sent.multipart is None
     patience = deps.limits.register_timeout_seconds if in_store else _JOIN_TIMEOUT_SECONDS
@@ -205,10 +247,10 @@ async def _outcome(waiting: Waiting, sent: Sent, deps: Deps) -> Answer:
         if outcome.state == "rejected":
             raise _refusal(outcome)
         in_store, patience = True, deps.limits.register_timeout_seconds
-    if in_store:
+    if in_store and claimed:
         return Answer.ACCEPTED
     raise Unavailable(
-        "The parts were not joined in time; ask for the batch before sending them again.",
+        "The bytes were not registered in time; repeat the request to learn what became of them.",
         code="storage-unavailable",
     )
 

@@ -128,7 +128,7 @@ function example() {
     "# 3. Make it a recording, with the batch_id and blob_ref of the answer",
     `curl -sS ${origin}/recordings -H "X-API-Key: $SLUICE_KEY" \\`,
     "  -H 'Content-Type: application/json' \\",
-    `  -d '{"batch_id": "'"$BATCH_ID"'", "idempotency_key": "my-first-talk",`,
+    `  -d '{"batch_id": "'"$BATCH_ID"'", "idempotency_key": "'"$BATCH_ID"'",`,
     `       "items": [{"client_item_id": "1", "blob_ref": "'"$BLOB_REF"'", "data": {}}]}'`,
   ].join("\n");
 }

@@ -28,6 +28,8 @@ from sluice_storage.ports import Deps
 _FIRST_PARTS = 16
 # An upload that begins in its last second still needs its URL.
 _MARGIN = timedelta(minutes=1)
+# Below what is left of a claim when its holder announces: two thirds of its lease.
+_PROOF_LASTS = timedelta(seconds=5)
 
 
 async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
@@ -116,6 +118,7 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
         etag=found.etag,
         detected_type=domain.sniff(found.head),
         registration=fact.registration,
+        claim_id=fact.claim_id,
         stored_at=deps.now(),
         reply_to=fact.reply_to,
     )
@@ -130,7 +133,14 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
 
 
 async def _complete(fact: UploadReceived, deps: Deps) -> Stat | None:
+    """What the store holds, once the parts are joined; its own proof spares us the look.
+
+    A proof counts only while it is fresh, that is, while the claim of its sender cannot have
+    lapsed. Later the object may be another attempt's, or deleted, and this fact a repeat.
+    """
     key = fact.bytes.key
+    if fact.proof is not None and abs(deps.now() - fact.received_at) < _PROOF_LASTS:
+        return Stat(fact.bytes.size_bytes, fact.proof.etag, deps.now(), fact.proof.head)
     if fact.multipart is not None:
         parts = [(part.number, part.etag) for part in fact.multipart.parts]
         await deps.objects.finish_session(key, fact.multipart.session_id, parts)

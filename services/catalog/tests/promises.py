@@ -1,0 +1,416 @@
+"""What use cases rely on in a unit of work, whoever keeps it: the real one or the fake.
+
+`tests/integration/test_catalog_work.py` runs the same class on Postgres.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from sluice_catalog.domain import Batch, Recording, StoredObject, Upload, first_change
+from sluice_catalog.ports import Work
+from sluice_contracts.questions import Idempotency, Page
+from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus, UploadStatus
+from sluice_runtime.errors import NotFound, Rejected
+
+Open = Callable[[], AbstractAsyncContextManager[Work]]
+
+MINUTE = timedelta(minutes=1)
+ASKED = Idempotency(key="12345678", fingerprint="0" * 64)
+
+
+def batch(n: int, at: datetime, tenant: str = "dev") -> Batch:
+    return Batch(f"rb_{n:08}", tenant, BatchStatus.OPEN, 1, at, "me")
+
+
+def upload(n: int, at: datetime, in_batch: int = 1, tenant: str = "dev") -> Upload:
+    return Upload(
+        upload_id=f"upl_{n:08}",
+        tenant=tenant,
+        batch_id=f"rb_{in_batch:08}",
+        recording_id=f"rec_{n:08}",
+        filename="Grüße.wav",
+        content_type="audio/wav",
+        bucket="media",
+        key=f"tenants/{tenant}/{n:08}",
+        status=UploadStatus.CREATED,
+        sequence=1,
+        created_at=at,
+        created_by="me",
+        deadline=at + MINUTE,
+        put_url="http://store/x?X-Amz-Signature=1",
+    )
+
+
+def stored(n: int, at: datetime, tenant: str = "dev") -> StoredObject:
+    return StoredObject(
+        key=f"tenants/{tenant}/{n:08}",
+        upload_id=f"upl_{n:08}",
+        tenant=tenant,
+        bucket="media",
+        size_bytes=2**40,
+        sha256="a" * 64,
+        etag="e",
+        content_type="audio/wav",
+        detected_type=None,
+        state="stored",
+        stored_at=at,
+    )
+
+
+def recording(n: int, at: datetime, in_batch: int = 1) -> Recording:
+    return Recording(
+        recording_id=f"rec_{n:08}",
+        tenant="dev",
+        batch_id=f"rb_{in_batch:08}",
+        upload_id=f"upl_{n:08}",
+        client_item_id=f"item-{n}",
+        data={"title": 'Grüße "50 %"', "deep": [{"a": None}], "n": 1.5},
+        status=RecordingStatus.QUEUED,
+        sequence=1,
+        created_at=at,
+    )
+
+
+class WorkPromises:
+    """Subclasses bring the fixture `open_work`, on empty tables for each test."""
+
+    async def test_without_a_commit_nothing_happened(self, open_work: Open) -> None:
+        async with open_work() as work:
+            await work.batches.add(batch(1, work.now()))
+            assert await work.batches.get("dev", "rb_00000001")
+        async with open_work() as work:
+            with pytest.raises(NotFound):
+                await work.batches.get("dev", "rb_00000001")
+
+    async def test_a_batch_is_added_once_and_belongs_to_its_tenant(self, open_work: Open) -> None:
+        async with open_work() as work:
+            one = batch(1, work.now())
+            assert await work.batches.add(one)
+            assert not await work.batches.add(replace(one, status=BatchStatus.FAILED))
+            await work.commit()
+        async with open_work() as work:
+            assert await work.batches.get("dev", one.batch_id) == one
+            assert await work.batches.lock("dev", one.batch_id) == one
+            for tenant, id_ in (("other", one.batch_id), ("dev", "rb_00000009")):
+                for look in (work.batches.get, work.batches.lock):
+                    with pytest.raises(NotFound) as caught:
+                        await look(tenant, id_)
+                    assert caught.value.code == "batch-not-found"
+
+    async def test_saving_a_batch_changes_only_its_status(self, open_work: Open) -> None:
+        async with open_work() as work:
+            one = batch(1, work.now())
+            await work.batches.add(one)
+            await work.batches.save(
+                replace(one, status=BatchStatus.PENDING, sequence=2, created_by="x")
+            )
+            found = await work.batches.get("dev", one.batch_id)
+        assert found == replace(one, status=BatchStatus.PENDING, sequence=2)
+
+    async def test_batches_are_listed_newest_first_page_by_page(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            for n, age in ((1, 3), (2, 1), (3, 1), (4, 2)):
+                await work.batches.add(batch(n, now - age * MINUTE))
+            await work.batches.add(batch(5, now, "other"))
+            seen: list[str] = []
+            after: Page | None = None
+            while found := await work.batches.page("dev", status=None, after=after, limit=3):
+                seen += [one.batch_id[-1] for one in found]
+                after = Page(created_at=found[-1].created_at, id=found[-1].batch_id)
+            assert seen == ["3", "2", "4", "1"]
+            closed = await work.batches.page(
+                "dev", status=BatchStatus.COMPLETED, after=None, limit=3
+            )
+            assert closed == []
+
+    @pytest.mark.parametrize(
+        ("status", "waits"),
+        [
+            (UploadStatus.CREATED, True),
+            (UploadStatus.UPLOADING, True),
+            (UploadStatus.STORED, True),
+            (UploadStatus.REGISTERED, True),
+            (UploadStatus.EXPIRED, False),
+            (UploadStatus.FAILED, False),
+            (UploadStatus.CANCELLED, False),
+        ],
+    )
+    async def test_an_upload_waits_until_it_is_a_recording(
+        self, open_work: Open, status: UploadStatus, waits: bool
+    ) -> None:
+        async with open_work() as work:
+            now = work.now()
+            await work.uploads.add([replace(upload(1, now), status=status)])
+            await work.uploads.add([upload(2, now, in_batch=2)])
+            assert await work.batches.contents("rb_00000001") == ([], waits)
+            await work.recordings.add([recording(1, now)])
+            contents = await work.batches.contents("rb_00000001")
+            assert contents == ([RecordingStatus.QUEUED], False)
+
+    async def test_an_upload_comes_back_as_it_was(self, open_work: Open) -> None:
+        async with open_work() as work:
+            one = upload(1, work.now())
+            await work.uploads.add([one, upload(2, one.created_at)])
+            await work.commit()
+        async with open_work() as work:
+            assert await work.uploads.find(one.upload_id) == one
+            assert await work.uploads.lock(one.upload_id) == one
+            assert await work.uploads.find("upl_00000009") is None
+            with pytest.raises(NotFound) as caught:
+                await work.uploads.lock("upl_00000009")
+            assert caught.value.code == "upload-not-found"
+            many = await work.uploads.lock_many([one.upload_id, "upl_00000009", one.upload_id])
+            assert many == {one.upload_id: one}
+            assert await work.uploads.lock_many([]) == {}
+            assert await work.uploads.lock_keys("dev", [one.key, "x"]) == {one.key: one}
+            assert await work.uploads.lock_keys("other", [one.key]) == {}
+            of_batch = await work.uploads.of_batch("rb_00000001")
+            assert {found.upload_id for found in of_batch} == {"upl_00000001", "upl_00000002"}
+
+    async def test_saving_uploads_changes_what_may_change(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            one, two, three = (upload(n, now) for n in (1, 2, 3))
+            await work.uploads.add([one, two, three])
+            moved = replace(
+                one,
+                status=UploadStatus.UPLOADING,
+                sequence=2,
+                deadline=now + 5 * MINUTE,
+                claim_id="clm_1",
+                claimed_until=now + MINUTE,
+            )
+            await work.uploads.save([replace(moved, filename="other"), two])
+            await work.uploads.save([])
+            assert await work.uploads.find(one.upload_id) == moved
+            assert await work.uploads.find(two.upload_id) == two
+            assert await work.uploads.find(three.upload_id) == three
+            freed = replace(moved, claim_id=None, claimed_until=None)
+            await work.uploads.save([freed])
+            assert await work.uploads.find(one.upload_id) == freed
+
+    async def test_a_claim_is_extended_by_its_holder(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            await work.uploads.add([replace(upload(1, now), claim_id="mine", claimed_until=now)])
+            until = now + MINUTE
+            assert not await work.uploads.extend_claim("upl_00000001", "other", until)
+            assert not await work.uploads.extend_claim("upl_00000009", "mine", until)
+            assert await work.uploads.extend_claim("upl_00000001", "mine", until)
+            found = await work.uploads.lock("upl_00000001")
+        assert found.claimed_until == until
+
+    async def test_overdue_is_what_nobody_sends_any_more(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            past = upload(1, now - 2 * MINUTE)
+            await work.uploads.add(
+                [
+                    past,
+                    replace(
+                        upload(2, now - 2 * MINUTE),
+                        status=UploadStatus.UPLOADING,
+                        claimed_until=now - MINUTE,
+                    ),
+                    replace(upload(3, now - 2 * MINUTE), claimed_until=now + MINUTE),
+                    replace(upload(4, now - 2 * MINUTE), status=UploadStatus.REGISTERED),
+                    upload(5, now, in_batch=2),
+                    upload(6, now - 2 * MINUTE, in_batch=3),
+                ]
+            )
+            found = await work.uploads.overdue_batches(now, 10)
+            assert sorted(found) == [("dev", "rb_00000001"), ("dev", "rb_00000003")]
+            assert len(await work.uploads.overdue_batches(now, 1)) == 1
+            ids = {one.upload_id for one in await work.uploads.lock_overdue("rb_00000001", now)}
+            assert ids == {"upl_00000001", "upl_00000002"}
+
+    async def test_the_dead_are_remembered(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            for _ in range(2):
+                await work.uploads.bury(["a", "b"], now)
+            await work.uploads.bury([], now)
+            assert await work.uploads.buried(["b", "c"]) == {"b"}
+            assert await work.uploads.buried([]) == set()
+
+    async def test_a_recording_comes_back_as_it_was(self, open_work: Open) -> None:
+        async with open_work() as work:
+            one = recording(1, work.now())
+            await work.recordings.add([one])
+            await work.commit()
+        async with open_work() as work:
+            assert await work.recordings.find("dev", one.recording_id) == one
+            assert await work.recordings.lock(one.recording_id) == one
+            assert await work.recordings.of_upload(one.upload_id) == one
+            assert await work.recordings.of_upload("upl_00000009") is None
+            assert await work.recordings.lock("rec_00000009") is None
+            assert await work.recordings.taken([one.upload_id, "x"]) == {one.upload_id}
+            with pytest.raises(NotFound) as caught:
+                await work.recordings.find("other", one.recording_id)
+            assert caught.value.code == "recording-not-found"
+            moved = replace(one, status=RecordingStatus.PROCESSING, sequence=2)
+            await work.recordings.save(replace(moved, client_item_id="other"))
+            assert await work.recordings.lock(one.recording_id) == moved
+
+    async def test_recordings_are_shown_oldest_first_with_their_bytes(
+        self, open_work: Open
+    ) -> None:
+        async with open_work() as work:
+            now = work.now()
+            await work.uploads.add([upload(n, now) for n in (1, 2, 3)])
+            await work.objects.add([stored(n, now) for n in (1, 2, 3)])
+            await work.recordings.add(
+                [recording(1, now), recording(2, now - MINUTE), recording(3, now)]
+            )
+            states = await work.recordings.states(["rb_00000001", "rb_00000002"])
+            views = await work.recordings.views(["rb_00000001"])
+            assert list(states) == list(views) == ["rb_00000001"]
+            for shown in (states, views):
+                ids = [one.recording_id[-1] for one in shown["rb_00000001"]]  # type: ignore[index]
+                assert ids == ["2", "1", "3"]
+            view = await work.recordings.view("dev", "rec_00000001")
+            assert view == views["rb_00000001"][1]
+            assert (view.filename, view.size_bytes, view.sha256) == ("Grüße.wav", 2**40, "a" * 64)
+            assert view.metadata == recording(1, now).data
+            with pytest.raises(NotFound):
+                await work.recordings.view("other", "rec_00000001")
+
+    async def test_an_object_is_kept_as_it_was_first_told(self, open_work: Open) -> None:
+        async with open_work() as work:
+            one = stored(1, work.now())
+            await work.objects.add([one, replace(one, etag="again")])
+            await work.objects.add([replace(one, state="discarded")])
+            await work.objects.add([])
+            assert await work.objects.by_key(one.key) == one
+            assert await work.objects.by_key("x") is None
+            found = await work.objects.of_uploads([one.upload_id, "x"])
+            assert found == {one.upload_id: one}
+
+    async def test_a_discarded_object_stays_discarded_until_it_is_gone(
+        self, open_work: Open
+    ) -> None:
+        async with open_work() as work:
+            now = work.now()
+            one, two = stored(1, now), stored(2, now)
+            await work.objects.add([one, two])
+            await work.objects.mark([one.upload_id], state="discarded")
+            await work.objects.mark([one.upload_id, two.upload_id], state="damaged")
+            await work.objects.mark([two.upload_id], verified_at=now)
+            assert await work.objects.by_key(one.key) == replace(one, state="discarded")
+            damaged = replace(two, state="damaged", verified_at=now)
+            assert await work.objects.by_key(two.key) == damaged
+            for key in (one.key, two.key, "x"):
+                await work.objects.remove_discarded(key)
+            assert await work.objects.by_key(one.key) is None
+            assert await work.objects.by_key(two.key) == damaged
+
+    async def test_owned_is_what_is_stored_or_expected_by_key(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            await work.objects.add([stored(2, now), replace(stored(4, now), state="discarded")])
+            await work.uploads.add(
+                [
+                    upload(1, now),
+                    replace(upload(3, now), status=UploadStatus.UPLOADING),
+                    replace(upload(2, now), status=UploadStatus.REGISTERED),
+                    replace(upload(5, now), status=UploadStatus.EXPIRED),
+                ]
+            )
+            found = await work.objects.page("", 10)
+            assert [(one.key[-1], one.state) for one in found] == [
+                ("1", "expected"),
+                ("2", "stored"),
+                ("3", "expected"),
+                ("4", "discarded"),
+            ]
+            assert await work.objects.page(found[1].key, 1) == [found[2]]
+            both = await work.objects.find([found[0].key, found[1].key, "x"])
+            assert sorted(both, key=lambda one: one.key) == found[:2]
+
+    async def test_keys_are_in_the_order_of_their_bytes(self, open_work: Open) -> None:
+        names = ["Z", "a", "a-b", "a/b", "a_b", "é", "世"]
+        async with open_work() as work:
+            now = work.now()
+            await work.objects.add(
+                [
+                    replace(stored(n, now), key=f"tenants/{name}")
+                    for n, name in enumerate(reversed(names))
+                ]
+            )
+            found = [one.key.removeprefix("tenants/") for one in await work.objects.page("", 99)]
+        assert found == sorted(names, key=str.encode)
+
+    async def test_a_key_has_exactly_the_rights_it_was_given_last(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            for scopes in (["a", "b"], ["b", "c"]):
+                await work.keys.put("d" * 64, name="me", tenant="dev", scopes=scopes, at=now)
+            found = await work.keys.resolve("d" * 64)
+            assert found is not None
+            assert (found.tenant, found.subject, found.scopes) == ("dev", "me", {"b", "c"})
+            assert await work.keys.resolve("e" * 64) is None
+            assert await work.keys.any_of(["e" * 64, "d" * 64])
+            assert not await work.keys.any_of(["e" * 64])
+            assert not await work.keys.any_of([])
+
+    async def test_a_first_answer_is_kept_for_its_request_alone(self, open_work: Open) -> None:
+        answer = {"items": [1, "ä"]}
+        async with open_work() as work:
+            now = work.now()
+            assert await work.replays.find("dev", "s", ASKED) is None
+            await work.replays.keep("dev", "s", ASKED, answer, now)  # type: ignore[arg-type]
+            await work.commit()
+        async with open_work() as work:
+            assert await work.replays.find("dev", "s", ASKED) == answer
+            assert await work.replays.find("other", "s", ASKED) is None
+            assert await work.replays.find("dev", "t", ASKED) is None
+            with pytest.raises(Rejected) as caught:
+                await work.replays.find(
+                    "dev", "s", ASKED.model_copy(update={"fingerprint": "1" * 64})
+                )
+            assert caught.value.code == "idempotency-key-reused"
+            await work.replays.forget(now)
+            assert await work.replays.find("dev", "s", ASKED) == answer
+            await work.replays.forget(now + MINUTE)
+            assert await work.replays.find("dev", "s", ASKED) is None
+
+    async def test_an_event_is_new_once(self, open_work: Open) -> None:
+        async with open_work() as work:
+            assert await work.inbox.is_new("e1")
+            assert not await work.inbox.is_new("e1")
+        async with open_work() as work:
+            assert await work.inbox.new_of(["e1", "e2", "e1"]) == {"e1", "e2"}
+            await work.commit()
+        async with open_work() as work:
+            assert await work.inbox.new_of(["e2", "e3"]) == {"e3"}
+            assert await work.inbox.new_of([]) == set()
+            assert await work.inbox.forget() == 0
+
+    async def test_two_changes_with_one_number_are_refused(self, open_work: Open) -> None:
+        change = first_change(Kind.BATCH, "dev", "rb_00000001", "rb_00000001", "open")
+        async with open_work() as work:
+            work.record([change], actor="me", at=work.now())
+            await work.commit()
+        async with open_work() as work:
+            work.record([change], actor="me", at=work.now())
+            with pytest.raises(Exception, match=r"uq_status_history_step|one number"):
+                await work.commit()
+
+    async def test_a_deleted_batch_takes_all_it_holds_with_it(self, open_work: Open) -> None:
+        async with open_work() as work:
+            now = work.now()
+            for n in (1, 2):
+                await work.batches.add(batch(n, now))
+                await work.uploads.add([upload(n, now, in_batch=n)])
+                await work.recordings.add([recording(n, now, in_batch=n)])
+                await work.objects.add([stored(n, now)])
+            await work.batches.delete("rb_00000001")
+            assert await work.uploads.find("upl_00000001") is None
+            assert await work.recordings.lock("rec_00000001") is None
+            assert await work.objects.by_key(stored(1, now).key) is not None
+            assert await work.batches.contents("rb_00000002") == ([RecordingStatus.QUEUED], False)

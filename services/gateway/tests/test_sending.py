@@ -1,0 +1,216 @@
+"""A body on its way to the store: the same bytes and digest however it comes in pieces."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice_contracts.questions import BeginUpload, SignParts
+from sluice_gateway.ports import Body
+from sluice_gateway.usecases.sending import Sending, send
+from sluice_runtime.errors import Rejected, Unavailable
+
+from .fakes import KEY, FakeStore, FakeWorld, body_of
+
+chunks = st.lists(st.binary(max_size=11), max_size=12)
+
+
+def sending(size: int | None = None, put_url: str | None = None) -> Sending:
+    return Sending(KEY, "audio/wav", size, put_url)
+
+
+@given(
+    chunks.filter(any),
+    st.integers(1, 4),
+    st.booleans(),
+    st.lists(st.sampled_from([0.0, 0.0, 0.0005]), max_size=12),
+)
+async def test_any_pieces_make_the_same_parts_and_digest(
+    pieces: list[bytes], in_flight: int, is_measured: bool, pauses: list[float]
+) -> None:
+    data = b"".join(pieces)
+    store = FakeStore(pauses=iter(pauses))
+    world = FakeWorld(store=store, in_flight=in_flight, part_size=4)
+    size = len(data) if is_measured else None
+    if is_measured and len(data) <= world.part_size:
+        size = None  # a body that small would go in one PUT
+    sent = await send(sending(size), body_of(*pieces), world.deps())
+    assert (sent.size_bytes, sent.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert sent.multipart is not None
+    numbers = [part.number for part in sent.multipart.parts]
+    assert numbers == list(range(1, -(-len(data) // 4) + 1))
+    assert [part.etag for part in sent.multipart.parts] == [f"etag{n}" for n in numbers]
+    assert b"".join(store.parts[number] for number in numbers) == data
+    assert all(len(store.parts[number]) == 4 for number in numbers[:-1])
+    assert store.most_in_flight <= in_flight
+    assert len(store.buffers) <= in_flight + 1
+
+
+class Uneven(ThreadPoolExecutor):
+    """Threads of which the first is the last to begin."""
+
+    started = 0
+
+    def submit(self, fn: Any, /, *args: Any, **more: Any) -> Any:
+        pause = 0.05 if self.started == 0 else 0.0
+        self.started += 1
+        return super().submit(self._later, pause, fn, *args, **more)
+
+    @staticmethod
+    def _later(pause: float, fn: Any, *args: Any, **more: Any) -> Any:
+        time.sleep(pause)
+        return fn(*args, **more)
+
+
+def test_parts_are_hashed_in_order_whichever_thread_is_first() -> None:
+    data = bytes(range(16))
+
+    async def work() -> str:
+        asyncio.get_running_loop().set_default_executor(Uneven(4))
+        sent = await send(sending(16), body_of(data), FakeWorld(in_flight=4).deps())
+        return sent.sha256
+
+    assert asyncio.run(work()) == hashlib.sha256(data).hexdigest()
+
+
+@given(chunks.filter(any), st.booleans())
+async def test_one_put_carries_the_same_bytes_and_digest(
+    pieces: list[bytes], is_presigned: bool
+) -> None:
+    data = b"".join(pieces)
+    world = FakeWorld(part_size=1000)
+    url = "http://store/presigned" if is_presigned else None
+    sent = await send(sending(len(data), url), body_of(*pieces), world.deps())
+    assert (sent.size_bytes, sent.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert sent.multipart is None
+    assert list(world.store.whole.values()) == [data]
+    assert bool(world.questions(BeginUpload)) is not is_presigned
+
+
+@pytest.mark.parametrize("tag", [None, "another"])
+async def test_the_word_of_the_store_counts_when_its_tag_is_the_digest(tag: str | None) -> None:
+    data = b"RIFF" + b"x" * 600
+    world = FakeWorld(store=FakeStore(tag=tag), part_size=1000)
+    sent = await send(sending(len(data)), body_of(data), world.deps())
+    if tag is not None:
+        assert sent.proof is None
+        return
+    assert sent.proof is not None
+    assert sent.proof.etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
+    carried = type(sent.proof).model_validate_json(sent.proof.model_dump_json())
+    assert carried.head == data[:512]
+
+
+async def test_a_body_of_one_put_that_is_not_small_is_streamed() -> None:
+    mib = 1024**2
+    world = FakeWorld(part_size=8 * mib)
+    pieces = [bytes([n]) * mib for n in range(3)]
+    sent = await send(sending(3 * mib), body_of(*pieces), world.deps())
+    assert sent.sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert world.store.whole["http://store/whole"] == b"".join(pieces)
+
+
+async def test_more_urls_are_asked_for_when_the_first_are_used_up() -> None:
+    world = FakeWorld(signed_first=3)
+    data = b"x" * (4 * 70)
+    sent = await send(sending(len(data)), body_of(data), world.deps())
+    assert sent.multipart is not None
+    assert len(sent.multipart.parts) == 70
+    asked = [question.numbers[0] for question in world.questions(SignParts)]
+    assert asked == [4, 68]
+
+
+async def test_what_is_to_be_cleaned_up_is_known_from_the_beginning() -> None:
+    world = FakeWorld(store=FakeStore(away=True))
+    one = sending(100)
+    with pytest.raises(Unavailable):
+        await send(one, body_of(b"x" * 100), world.deps())
+    assert (one.begun, one.session_id) == (True, "s1")
+
+
+@pytest.mark.parametrize("size", [None, 4, 100])
+async def test_an_empty_body_is_refused(size: int | None) -> None:
+    with pytest.raises(Rejected) as caught:
+        await send(sending(size), body_of(), FakeWorld().deps())
+    assert caught.value.code == "empty-upload"
+
+
+@pytest.mark.parametrize("came", [1, 99, 101, 200])
+async def test_a_body_of_another_length_than_promised_is_refused(came: int) -> None:
+    with pytest.raises(Rejected) as caught:
+        await send(sending(100), body_of(b"x" * came), FakeWorld().deps())
+    assert caught.value.code == "body-incomplete"
+
+
+async def test_a_small_body_of_another_length_never_reaches_the_store() -> None:
+    world = FakeWorld()
+    with pytest.raises(Rejected):
+        await send(sending(4), body_of(b"xxx"), world.deps())
+    assert not world.store.whole
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 5])
+async def test_a_part_that_fails_ends_it_and_stops_reading(fails_at: int) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            await asyncio.sleep(0)
+            read += 1
+            yield b"xxxx"
+
+    world = FakeWorld(store=FakeStore(fails_at=fails_at), signed_first=1)
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable) as caught:
+            await send(sending(), endless(), world.deps())
+    assert caught.value.code == "store-unavailable"
+    assert read < fails_at + 20
+    assert world.store.in_flight == 0
+
+
+async def test_a_sender_that_breaks_off_ends_the_parts_in_flight() -> None:
+    class Gone(Exception):
+        pass
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 10
+        await asyncio.sleep(0.01)
+        raise Gone
+
+    world = FakeWorld(store=FakeStore(pauses=iter([60.0, 60.0])))
+    async with asyncio.timeout(5):
+        with pytest.raises(Gone):
+            await send(sending(), broken(), world.deps())
+    assert world.store.in_flight == 0
+
+
+async def test_a_slow_store_holds_the_sender_back() -> None:
+    """Memory is bounded: no more is read than fits into the buffers."""
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            await asyncio.sleep(0)
+            read += 1
+            yield b"xxxx"
+
+    world = FakeWorld(in_flight=2, store=FakeStore(pauses=iter([60.0] * 9)))
+    running = asyncio.create_task(_send(endless(), world))
+    await asyncio.sleep(0.05)
+    assert read == 3  # two in flight, and one buffer full
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert world.store.in_flight == 0
+
+
+async def _send(body: Body, world: FakeWorld) -> None:
+    await send(sending(), body, world.deps())

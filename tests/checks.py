@@ -9,6 +9,7 @@ import httpx
 from sluice_contracts.api import PublicEvent
 from sluice_contracts.topology import CONSUMERS, DEAD_LETTERS, EVENTS
 from sluice_devkit.stack import Stack
+from sluice_storage.domain import registration_key
 from tests.support import REDELIVERY, bus, count, eventually, object_store, rows
 from tests.uploading import Kept, read_log
 
@@ -145,7 +146,7 @@ async def check_store(stack: Stack) -> None:
         owned = {row["key"] for row in stored}
         assert owned - found == set(), "rows without an object"
         assert found - owned == set(), "objects without a row"
-        assert {f"registrations/{key}.json" for key in owned} == told
+        assert {registration_key(key) for key in owned} == told
         assert await store.open_sessions() == []
         return True
 

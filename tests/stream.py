@@ -4,11 +4,12 @@ import asyncio
 import random
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
-from sluice_contracts.envelope import Event
+from sluice_contracts.envelope import Event, wrap
 from sluice_contracts.facts import Fact
 from sluice_contracts.topology import EVENTS
 from sluice_devkit.stack import Stack
@@ -109,6 +110,11 @@ async def repeat(stack: Stack, facts: Iterable[RawStreamMsg]) -> int:
             assert not ack.duplicate
             number += 1
     return number
+
+
+def said_by(fact: Fact, event_id: str, source: str) -> Event[Fact]:
+    """`fact` as a service would say it."""
+    return wrap(fact, event_id=event_id, source=source, at=datetime.now(UTC))
 
 
 async def say(stack: Stack, *events: Event[Fact]) -> None:

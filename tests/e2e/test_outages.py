@@ -36,6 +36,7 @@ BEFORE, DURING, AFTER = 12, 15, 12
 SETTINGS = {
     "storage": {
         "SLUICE_PART_SIZE_BYTES": str(PART_SIZE),
+        "SLUICE_SINGLE_PUT_BYTES": str(PART_SIZE),
         # The sweep runs all the time, and leaves things alone for only a moment: it must never
         # take anything that still has or gets an owner.
         "SLUICE_ORPHAN_AGE_SECONDS": "1",

@@ -99,7 +99,10 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
             "SLUICE_MIN_UPLOAD_RATE_SECONDS": str(SLOWEST_SECONDS),
             "SLUICE_PRESIGN_LIFETIME_SECONDS": str(LIFETIME_SECONDS),
         },
-        "storage": {"SLUICE_PART_SIZE_BYTES": str(5 * MIB)},
+        "storage": {
+            "SLUICE_PART_SIZE_BYTES": str(5 * MIB),
+            "SLUICE_SINGLE_PUT_BYTES": str(5 * MIB),
+        },
     }
     async with Stack(tmp_path_factory.mktemp("narrow"), settings=settings) as running:
         yield running

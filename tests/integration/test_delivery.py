@@ -13,9 +13,7 @@ import psycopg
 import pytest
 
 from sluice_contracts.api import PresignAnswer
-from sluice_contracts.envelope import Event, wrap
 from sluice_contracts.facts import (
-    Fact,
     ObjectCheckStarted,
     ObjectStored,
     ObjectVerified,
@@ -33,6 +31,7 @@ from sluice_contracts.topology import (
 from sluice_devkit.environments import SERVICES
 from sluice_devkit.stack import Stack
 from sluice_runtime.facts import derived_id
+from sluice_storage.domain import registration_key
 from tests.checks import (
     check_bytes,
     check_chains,
@@ -53,6 +52,7 @@ from tests.stream import (
     read_facts,
     read_state,
     repeat,
+    said_by,
     say,
     wait_for_fact,
 )
@@ -67,10 +67,6 @@ from tests.support import (
     rows,
 )
 from tests.uploading import Client, some_bytes
-
-
-def told(fact: Fact, event_id: str, source: str) -> Event[Fact]:
-    return wrap(fact, event_id=event_id, source=source, at=datetime.now(UTC))
 
 
 async def upload_of(stack: Stack, recording_id: str) -> str:
@@ -250,9 +246,9 @@ async def test_a_proof_that_overtakes_its_beginning_completes_the_recording(
     event_id, now = headers_of(fact)["ce-id"], datetime.now(UTC)
     verified = ObjectVerified(**about, sha256=one.sha256, verified_at=now)
     began = ObjectCheckStarted(**about, started_at=now)
-    await say(own, told(verified, derived_id(event_id, "verified"), "storage"))
+    await say(own, said_by(verified, derived_id(event_id, "verified"), "storage"))
     await completed(own, [one])
-    await say(own, told(began, derived_id(event_id, "check_started"), "storage"))
+    await say(own, said_by(began, derived_id(event_id, "check_started"), "storage"))
     await start(own, "storage")
     await drained(own)
     chains = check_chains(sorted(await read_history(own), key=lambda step: step[2]))
@@ -272,39 +268,14 @@ async def test_late_news_of_a_failed_attempt_does_not_harm_what_a_later_one_stor
     earlier = received.received_at - timedelta(minutes=1)
     late = received.model_copy(update={"bytes": other, "received_at": earlier, "reply_to": None})
     before, store = await read_state(own), object_store(own)
-    beside = await store.read(f"registrations/{received.bytes.key}.json")
-    await say(own, told(late, str(uuid.uuid4()), "gateway"))
+    beside = await store.read(registration_key(received.bytes.key))
+    await say(own, said_by(late, str(uuid.uuid4()), "gateway"))
     await wait_for_fact(own, f".object.rejected.{upload_id}")
     await drained(own)
     assert await read_state(own) == before
-    assert await store.read(f"registrations/{received.bytes.key}.json") == beside
+    assert await store.read(registration_key(received.bytes.key)) == beside
     await store.close()
     await check_bytes(own, http, [one])
-
-
-async def test_facts_about_a_deleted_batch_bring_nothing_of_it_back(
-    own: Stack, http: httpx.AsyncClient, uploader: Client
-) -> None:
-    gone, left = await keep(uploader, 2)
-    await completed(own, [gone, left])
-    answer = await http.delete(f"/batches/{gone.batch_id}")
-    assert answer.status_code == 204
-    await drained(own)
-    await check_store(own)
-    before = await read_state(own)
-    facts = await read_facts(own)
-    received = [fact for fact in facts if ".upload.received." in (fact.subject or "")]
-    await repeat(own, [fact for fact in facts if fact not in received])
-    # As another attempt of the same upload would say it, and late.
-    attempts = [UploadReceived.model_validate_json(fact.data or b"") for fact in received]
-    for attempt in attempts:
-        earlier = attempt.received_at - timedelta(minutes=1)
-        late = attempt.model_copy(update={"received_at": earlier, "reply_to": None})
-        await say(own, told(late, str(uuid.uuid4()), "gateway"))
-    await drained(own)
-    assert await read_state(own) == before
-    await check_store(own)
-    await check_bytes(own, http, [left])
 
 
 async def test_two_stored_attempts_of_one_upload_are_one_recording(
@@ -318,7 +289,7 @@ async def test_two_stored_attempts_of_one_upload_are_one_recording(
     assert await uploader.send(presigned.items[0].upload_url, body) == 202
     fact = await wait_for_fact(own, f".upload.received.{upload_id}")
     received = UploadReceived.model_validate_json(fact.data or b"")
-    await say(own, *(told(received, str(uuid.uuid4()), "gateway") for _ in range(3)))
+    await say(own, *(said_by(received, str(uuid.uuid4()), "gateway") for _ in range(3)))
     await start(own, "storage")
     [one] = await uploader.register(presigned, body)
     await completed(own, [one])

@@ -140,6 +140,6 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         announcer=world,
         replies=world,
         asker=world,
-        limits=Limits(5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
+        limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
         now=lambda: NOW,
     )

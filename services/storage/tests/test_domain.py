@@ -84,8 +84,9 @@ def test_examples_of_names(filename: str, name: str) -> None:
 def test_keys_are_laid_out_by_tenant_door_and_day() -> None:
     key = recording_key("dev", DAY, "rec_00000001", "../Ä.wav")
     assert key == "tenants/dev/recordings/2026/01/02/rec_00000001/A.wav"
-    assert registration_key(key) == f"registrations/{key}.json"
-    assert description_key(key) == f"descriptions/{key}.json"
+    beside = "tenants/dev/recordings/2026/01/02/rec_00000001~A.wav.json"
+    assert registration_key(key) == f"registrations/{beside}"
+    assert description_key(key) == f"descriptions/{beside}"
 
 
 @given(st.text(max_size=300))

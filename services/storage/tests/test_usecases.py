@@ -118,14 +118,14 @@ def world() -> FakeWorld:
 
 class TestBeginning:
     async def test_a_small_body_gets_one_url(self, objects: FakeObjects, world: FakeWorld) -> None:
-        asked = BeginUpload(key=KEY, content_type="audio/wav", size_bytes=5 * MIB)
+        asked = BeginUpload(key=KEY, content_type="audio/wav", size_bytes=8 * MIB)
         begun = await begin_upload(asked, deps_of(objects, world))
         assert begun.put_url is not None
         assert begun.put_url.startswith(f"http://store/media/{KEY}?PUT")
         assert begun.session_id is None
         assert not objects.sessions
 
-    @pytest.mark.parametrize(("size", "urls"), [(5 * MIB + 1, 2), (500 * MIB, 16), (None, 16)])
+    @pytest.mark.parametrize(("size", "urls"), [(8 * MIB + 1, 2), (500 * MIB, 16), (None, 16)])
     async def test_a_large_or_unmeasured_body_gets_a_session(
         self, objects: FakeObjects, world: FakeWorld, size: int | None, urls: int
     ) -> None:

@@ -37,7 +37,7 @@ class Consumer:
     stream: Stream
     reads: tuple[type[Fact], ...] = ()
     filters: tuple[str, ...] = ()
-    ack_wait: timedelta = timedelta(seconds=30)
+    ack_wait: timedelta = timedelta(seconds=10)
     max_deliver: int = 8
     parallel: int = 32
 

@@ -181,6 +181,8 @@ class ObjectServer(SupervisedServer):
                 *("--allow-origin", "*"),  # browsers upload straight to signed URLs
                 *("--vfs-cache-mode", "off"),  # an answer to a PUT means the file is there
                 *("--poll-interval", "0s"),
+                # Without this each first look at an object, also in a listing, reads it in full.
+                *("--etag-hash", ""),
                 *("--log-level", "ERROR"),
             ),
             environment=base_environment() | secret,

@@ -5,6 +5,7 @@ Inbox: a consumer remembers the ids of the facts it has taken, in the transactio
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,7 +16,9 @@ import uuid6
 from sqlalchemy import (
     BigInteger,
     Column,
+    CursorResult,
     DateTime,
+    Executable,
     Identity,
     Index,
     MetaData,
@@ -108,8 +111,65 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise
 
 
+class Session:
+    """One transaction that saves up its writes.
+
+    They go out together in a single statement, before the next query and before the commit: a
+    round trip to the database costs more than what it carries.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Run a query; it sees everything written before."""
+        await self.flush()
+        return await self._connection.execute(statement, parameters)
+
+    async def write(self, table: str, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Run `sql`, which changes `table` alone, before the next query or the commit.
+
+        Statements that go out together do not see one another, so a second one for the same
+        table waits for the first.
+        """
+        if table in self._writes:
+            await self.flush()
+        self._writes[table] = (sql, parameters)
+
+    async def flush(self) -> None:
+        """Send what was saved up."""
+        if not self._writes:
+            return
+        writes, self._writes = list(self._writes.values()), {}
+        statement = _together(tuple(sql for sql, _ in writes))
+        parameters = {
+            f"w{n}_{name}": value
+            for n, (_, given) in enumerate(writes)
+            for name, value in given.items()
+        }
+        await self._connection.execute(statement, parameters)
+
+    async def commit(self) -> None:
+        """Make it all happen."""
+        await self.flush()
+        await self._connection.commit()
+
+
+@cache
+def _together(statements: tuple[str, ...]) -> TextClause:
+    """Several writes as one statement; each keeps its parameters apart by its number."""
+    *first, last = [
+        re.sub(r"(?<!:):(\w+)", rf":w{n}_\1", statement) for n, statement in enumerate(statements)
+    ]
+    parts = ", ".join(f"part{n} as ({statement})" for n, statement in enumerate(first))
+    return text(f"with {parts} {last}" if parts else last)
+
+
 async def insert_many(
-    connection: AsyncConnection,
+    session: Session,
     table: Table,
     rows: Sequence[Mapping[str, Any]],
     *,
@@ -123,11 +183,11 @@ async def insert_many(
     for name in names:
         if isinstance(table.c[name].type, JSONB):
             columns[name] = [json.dumps(value) for value in columns[name]]
-    await connection.execute(_insert_statement(table, names, skip_known), columns)
+    await session.write(table.name, _insert_statement(table, names, skip_known), columns)
 
 
 @cache
-def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) -> TextClause:
+def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) -> str:
     """Columns travel as arrays, so that one prepared statement serves every number of rows."""
     arrays = []
     for name in names:
@@ -139,7 +199,7 @@ def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) ->
         for n, name in enumerate(names)
     )
     aliases = ", ".join(f"v{n}" for n in range(len(names)))
-    return text(
+    return (
         f"insert into {table.name} ({', '.join(names)}) select {selected} "  # noqa: S608 - names
         f"from unnest({', '.join(arrays)}) as given({aliases})"
         + (" on conflict do nothing" if skip_known else "")
@@ -149,8 +209,8 @@ def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) ->
 class Outbox:
     """Writes facts beside the change they announce: all at once, when `flush` is called."""
 
-    def __init__(self, connection: AsyncConnection, table: Table, service: str) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, table: Table, service: str) -> None:
+        self._session = session
         self._table = table
         self._service = service
         self._rows: list[dict[str, Any]] = []
@@ -180,15 +240,15 @@ class Outbox:
 
     async def flush(self) -> None:
         """Write what was added; the last thing before the commit."""
-        await insert_many(self._connection, self._table, self._rows)
+        await insert_many(self._session, self._table, self._rows)
         self._rows = []
 
 
 class Inbox:
     """Remembers which facts took effect."""
 
-    def __init__(self, connection: AsyncConnection, table: Table) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, table: Table) -> None:
+        self._session = session
         self._table = table
 
     async def is_new(self, event_id: str) -> bool:
@@ -206,13 +266,13 @@ class Inbox:
             "select unnest(cast(:ids as text[])) on conflict do nothing returning event_id"
         )
         ids = {"ids": sorted(set(event_ids))}
-        return set((await self._connection.execute(statement, ids)).scalars())
+        return set((await self._session.execute(statement, ids)).scalars())
 
     async def forget(self) -> int:
         """Drop ids older than anything the stream can still deliver; returns how many."""
         age = EVENTS.max_age * 2
         statement = delete(self._table).where(self._table.c.seen_at < func.now() - age)
-        return (await self._connection.execute(statement)).rowcount
+        return (await self._session.execute(statement)).rowcount
 
 
 async def is_reachable(engine: AsyncEngine) -> bool:

@@ -59,6 +59,12 @@ class Announcer:
         )
         letter = Letter(fact.subject(), event.body(), event.envelope.headers())
         try:
+            await publish(connected(self._broker), letter)
+        except (TimeoutError, NatsError, Unavailable):
+            await self._persist(letter, budget_seconds)
+
+    async def _persist(self, letter: Letter, budget_seconds: float) -> None:
+        try:
             async for attempt in stamina.retry_context(
                 on=(TimeoutError, NatsError, Unavailable),
                 attempts=None,

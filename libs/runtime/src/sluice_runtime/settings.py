@@ -52,6 +52,7 @@ KNOWN = frozenset(
         "S3_REGION",
         "S3_SECRET_KEY",
         "S3_URL",
+        "SINGLE_PUT_BYTES",
         "SWEEP_INTERVAL_SECONDS",
         "TOKEN_SECRET",
         "TRUSTED_PROXIES",

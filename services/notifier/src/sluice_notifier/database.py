@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import LogEntries, LogEntry
 from sluice_notifier.domain import Cursor, Entry
-from sluice_runtime.database import insert_many, transaction
+from sluice_runtime.database import Session, insert_many, transaction
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)
@@ -60,47 +60,50 @@ cursors = Table(
 _CURSOR = 1
 
 
+_COUNT = """
+    insert into counters (tenant, last)
+    select * from unnest(cast(:tenants as text[]), cast(:lasts as bigint[]))
+    on conflict (tenant) do update set last = excluded.last
+"""
+
+
 class SqlLog:
     """The log inside one transaction; without `commit()` nothing was written."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+        self._session = Session(connection)
 
     async def lock_cursor(self) -> Cursor:
         """The cursor, held until this transaction ends."""
         first = insert(cursors).values(id=_CURSOR, position=0).on_conflict_do_nothing()
-        await self._connection.execute(first)
+        await self._session.execute(first)
         query = select(cursors).where(cursors.c.id == _CURSOR).with_for_update()
-        row = (await self._connection.execute(query)).one()
+        row = (await self._session.execute(query)).one()
         return Cursor(row.stream_created, row.position)
 
     async def move_cursor(self, cursor: Cursor) -> None:
         values = {"stream_created": cursor.stream_created, "position": cursor.position}
         statement = cursors.update().where(cursors.c.id == _CURSOR).values(values)
-        await self._connection.execute(statement)
+        await self._session.execute(statement)
 
     async def known(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the ids that the log holds."""
         query = select(events.c.event_id).where(events.c.event_id.in_(event_ids))
-        return set((await self._connection.execute(query)).scalars())
+        return set((await self._session.execute(query)).scalars())
 
     async def last(self, tenants: Sequence[str]) -> dict[str, int]:
         """The newest sequence of each tenant that has one."""
         query = select(counters).where(counters.c.tenant.in_(tenants))
-        return {row.tenant: row.last for row in await self._connection.execute(query)}
+        return {row.tenant: row.last for row in await self._session.execute(query)}
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Write entries, and the newest sequence of their tenants."""
         if not entries:
             return
-        await insert_many(self._connection, events, [_columns(entry) for entry in entries])
+        await insert_many(self._session, events, [_columns(entry) for entry in entries])
         newest = {entry.event.data.tenant: entry.sequence for entry in entries}
-        statement = insert(counters)
-        statement = statement.on_conflict_do_update(
-            index_elements=[counters.c.tenant], set_={"last": statement.excluded.last}
-        )
-        rows = [{"tenant": tenant, "last": last} for tenant, last in newest.items()]
-        await self._connection.execute(statement, rows)
+        columns = {"tenants": list(newest), "lasts": list(newest.values())}
+        await self._session.write(counters.name, _COUNT, columns)
 
     async def page(
         self,
@@ -120,14 +123,12 @@ class SqlLog:
             query = query.where(events.c.type.in_(types))
         if ids:
             query = query.where(or_(events.c.id.in_(ids), events.c.batch_id.in_(ids)))
-        rows = (
-            await self._connection.execute(query.order_by(events.c.sequence).limit(limit))
-        ).all()
+        rows = (await self._session.execute(query.order_by(events.c.sequence).limit(limit))).all()
         read_to = rows[-1].sequence if len(rows) == limit else max(last, after)
         return LogEntries(entries=tuple(map(_entry, rows)), read_to=read_to, last=last)
 
     async def commit(self) -> None:
-        await self._connection.commit()
+        await self._session.commit()
 
 
 def _columns(entry: Entry) -> dict[str, Any]:

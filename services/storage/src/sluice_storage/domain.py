@@ -47,12 +47,19 @@ def recording_key(tenant: str, day: datetime, recording_id: str, filename: str) 
 
 def registration_key(key: str) -> str:
     """Where the registration of the object at `key` is kept."""
-    return f"{REGISTRATIONS}{key}.json"
+    return f"{REGISTRATIONS}{_beside(key)}.json"
 
 
 def description_key(key: str) -> str:
     """Where the description a client gave of the object at `key` is kept."""
-    return f"{DESCRIPTIONS}{key}.json"
+    return f"{DESCRIPTIONS}{_beside(key)}.json"
+
+
+def _beside(key: str) -> str:
+    """`key` with its last folder drawn into the name: a store that keeps folders need not make
+    one for each object again."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}~{name}"
 
 
 def part_size(size_bytes: int | None, smallest: int) -> int:

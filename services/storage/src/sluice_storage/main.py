@@ -43,7 +43,12 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
         announcer=Announcer(service.broker, "storage"),
         replies=NatsReplies(service.broker),
         asker=NatsAsker(service.broker),
-        limits=Limits(settings.part_size_bytes, settings.link_lifetime, settings.orphan_age),
+        limits=Limits(
+            single_put_bytes=settings.single_put_bytes,
+            part_size_bytes=settings.part_size_bytes,
+            link_lifetime=settings.link_lifetime,
+            orphan_age=settings.orphan_age,
+        ),
         now=lambda: datetime.now(UTC),
     )
     subscribers.bind(service.broker, deps)

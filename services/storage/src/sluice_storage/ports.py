@@ -49,8 +49,9 @@ class Replies(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes, ages and lifetimes."""
+    """Sizes in bytes, ages and lifetimes. A body of unknown length is always sent in parts."""
 
+    single_put_bytes: int
     part_size_bytes: int
     link_lifetime: timedelta
     orphan_age: timedelta

@@ -25,6 +25,7 @@ class StorageSettings(ServiceSettings, StoreSettings):
 
     s3_public_url: str | None = None
     part_size_bytes: Annotated[int, Field(ge=5 * MIB, le=512 * MIB)] = 8 * MIB
+    single_put_bytes: Annotated[int, Field(ge=MIB, le=5 * 1024 * MIB)] = 64 * MIB
     s3_link_lifetime_seconds: Annotated[int, Field(ge=10, le=900)] = 900
     orphan_age_seconds: Annotated[int, Field(ge=0)] = 3600
     sweep_interval_seconds: Annotated[float, Field(gt=0)] = 300

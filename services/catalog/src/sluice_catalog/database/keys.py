@@ -5,15 +5,15 @@ from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.tables import keys
 from sluice_contracts.questions import Principal
+from sluice_runtime.database import Session
 
 
 class SqlKeys:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def resolve(self, token_sha256: str) -> Principal | None:
         """Whose key this is; None when it is unknown, expired or revoked."""
@@ -22,7 +22,7 @@ class SqlKeys:
             keys.c.revoked_at.is_(None),
             or_(keys.c.expires_at.is_(None), keys.c.expires_at > func.now()),
         )
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         if row is None:
             return None
         return Principal(
@@ -42,11 +42,11 @@ class SqlKeys:
             .values(token_sha256=token_sha256, created_at=at, **values)
             .on_conflict_do_update(index_elements=[keys.c.token_sha256], set_=values)
         )
-        await self._connection.execute(statement)
+        await self._session.execute(statement)
 
     async def any_of(self, digests: Sequence[str]) -> bool:
         """Whether one of these keys is valid."""
         query = select(keys.c.name).where(
             keys.c.token_sha256.in_(digests), keys.c.revoked_at.is_(None)
         )
-        return (await self._connection.execute(query)).first() is not None
+        return (await self._session.execute(query)).first() is not None

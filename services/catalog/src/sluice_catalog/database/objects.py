@@ -4,33 +4,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, delete, literal, null, or_, select, union_all, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.rows import columns_of, object_of
 from sluice_catalog.database.tables import objects, uploads
 from sluice_catalog.domain import StoredObject
 from sluice_contracts.questions import OwnedObject
-from sluice_runtime.database import insert_many
+from sluice_runtime.database import Session, insert_many
 
 
 class SqlObjects:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, added: Sequence[StoredObject]) -> None:
         """Insert objects; one that is known already stays as it is."""
         rows = [columns_of(one) for one in added]
-        await insert_many(self._connection, objects, rows, skip_known=True)
+        await insert_many(self._session, objects, rows, skip_known=True)
 
     async def of_uploads(self, upload_ids: Sequence[str]) -> dict[str, StoredObject]:
         """The objects of several uploads, by upload."""
         query = select(objects).where(objects.c.upload_id.in_(upload_ids))
-        found = [object_of(row) for row in await self._connection.execute(query)]
+        found = [object_of(row) for row in await self._session.execute(query)]
         return {one.upload_id: one for one in found}
 
     async def by_key(self, key: str) -> StoredObject | None:
         query = select(objects).where(objects.c.key == key).with_for_update()
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         return None if row is None else object_of(row)
 
     async def mark(self, upload_ids: Sequence[str], **values: Any) -> None:
@@ -40,24 +39,24 @@ class SqlObjects:
             .where(objects.c.upload_id.in_(upload_ids), objects.c.state != "discarded")
             .values(**values)
         )
-        await self._connection.execute(statement)
+        await self._session.execute(statement)
 
     async def remove_discarded(self, key: str) -> None:
         """Forget an object whose bytes are gone, if it was to go."""
         statement = delete(objects).where(objects.c.key == key, objects.c.state == "discarded")
-        await self._connection.execute(statement)
+        await self._session.execute(statement)
 
     async def page(self, after: str, limit: int) -> list[OwnedObject]:
         """Owned and expected objects in key order, beginning behind `after`."""
         both = _owned().subquery()
         query = select(both).where(both.c.key > after).order_by(both.c.key).limit(limit)
-        return [_view(row) for row in await self._connection.execute(query)]
+        return [_view(row) for row in await self._session.execute(query)]
 
     async def find(self, keys: Sequence[str]) -> list[OwnedObject]:
         """Those of `keys` that the catalog owns or waits for."""
         both = _owned().subquery()
         query = select(both).where(both.c.key.in_(keys))
-        return [_view(row) for row in await self._connection.execute(query)]
+        return [_view(row) for row in await self._session.execute(query)]
 
 
 def _owned() -> Any:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.rows import columns_of, recording_of
 from sluice_catalog.database.tables import objects, recordings, uploads
 from sluice_catalog.domain import Recording
 from sluice_contracts.questions import RecordingState, RecordingView
-from sluice_runtime.database import insert_many
+from sluice_runtime.database import Session, insert_many
 from sluice_runtime.errors import NotFound
 
 
@@ -18,26 +17,26 @@ class RecordingNotFound(NotFound):
 
 
 class SqlRecordings:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, added: Sequence[Recording]) -> None:
-        await insert_many(self._connection, recordings, [columns_of(one) for one in added])
+        await insert_many(self._session, recordings, [columns_of(one) for one in added])
 
     async def taken(self, upload_ids: Sequence[str]) -> set[str]:
         """Those of the uploads that are recordings already."""
         query = select(recordings.c.upload_id).where(recordings.c.upload_id.in_(upload_ids))
-        return set((await self._connection.execute(query)).scalars())
+        return set((await self._session.execute(query)).scalars())
 
     async def of_upload(self, upload_id: str) -> Recording | None:
         query = select(recordings).where(recordings.c.upload_id == upload_id)
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         return None if row is None else recording_of(row)
 
     async def lock(self, recording_id: str) -> Recording | None:
         """The recording, its row held until this transaction ends."""
         query = select(recordings).where(recordings.c.recording_id == recording_id)
-        row = (await self._connection.execute(query.with_for_update())).first()
+        row = (await self._session.execute(query.with_for_update())).first()
         return None if row is None else recording_of(row)
 
     async def find(self, tenant: str, recording_id: str) -> Recording:
@@ -45,7 +44,7 @@ class SqlRecordings:
         query = select(recordings).where(
             recordings.c.recording_id == recording_id, recordings.c.tenant == tenant
         )
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         if row is None:
             raise RecordingNotFound(f"There is no recording {recording_id}.")
         return recording_of(row)
@@ -56,7 +55,7 @@ class SqlRecordings:
             .where(recordings.c.recording_id == recording.recording_id)
             .values(status=recording.status, sequence=recording.sequence)
         )
-        await self._connection.execute(statement)
+        await self._session.execute(statement)
 
     async def states(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingState]]:
         """The recordings of several batches in one query, oldest first, by batch."""
@@ -66,7 +65,7 @@ class SqlRecordings:
             .order_by(recordings.c.created_at, recordings.c.recording_id)
         )
         found: dict[str, list[RecordingState]] = {}
-        for row in await self._connection.execute(query):
+        for row in await self._session.execute(query):
             state = RecordingState(
                 client_item_id=row.client_item_id,
                 recording_id=row.recording_id,
@@ -81,7 +80,7 @@ class SqlRecordings:
             recordings.c.created_at, recordings.c.recording_id
         )
         found: dict[str, list[RecordingView]] = {}
-        for row in await self._connection.execute(query):
+        for row in await self._session.execute(query):
             found.setdefault(row.batch_id, []).append(RecordingView(**row._mapping))
         return found
 
@@ -90,7 +89,7 @@ class SqlRecordings:
         query = _VIEW.where(
             recordings.c.recording_id == recording_id, recordings.c.tenant == tenant
         )
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         if row is None:
             raise RecordingNotFound(f"There is no recording {recording_id}.")
         return RecordingView(**row._mapping)

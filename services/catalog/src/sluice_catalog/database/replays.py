@@ -3,17 +3,17 @@
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sluice_catalog.database.tables import idempotency
 from sluice_contracts.base import JsonObject
 from sluice_contracts.questions import Idempotency
+from sluice_runtime.database import Session
 from sluice_runtime.errors import Conflict, Rejected
 
 
 class SqlReplays:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def find(self, tenant: str, scope: str, asked: Idempotency) -> JsonObject | None:
         """The first answer to this request; None when it is new, and ours to answer.
@@ -24,7 +24,7 @@ class SqlReplays:
         """
         place = func.hashtextextended(f"{tenant}\n{scope}\n{asked.key}", 0)
         lock = select(func.pg_try_advisory_xact_lock(place))
-        if not (await self._connection.execute(lock)).scalar_one():
+        if not (await self._session.execute(lock)).scalar_one():
             raise Conflict(
                 "A request with this idempotency key is still running.",
                 code="request-in-progress",
@@ -35,7 +35,7 @@ class SqlReplays:
             idempotency.c.scope == scope,
             idempotency.c.key == asked.key,
         )
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         if row is None:
             return None
         if row.fingerprint != asked.fingerprint:
@@ -58,7 +58,7 @@ class SqlReplays:
             "answer": answer,
             "created_at": at,
         }
-        await self._connection.execute(idempotency.insert().values(values))
+        await self._session.execute(idempotency.insert().values(values))
 
     async def forget(self, before: datetime) -> None:
-        await self._connection.execute(delete(idempotency).where(idempotency.c.created_at < before))
+        await self._session.execute(delete(idempotency).where(idempotency.c.created_at < before))

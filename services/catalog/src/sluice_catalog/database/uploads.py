@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select, update
 
 from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import tombstones, uploads
 from sluice_catalog.domain import Upload
-from sluice_runtime.database import insert_many
+from sluice_runtime.database import Session, insert_many
 from sluice_runtime.errors import NotFound
 
 _SAVED = ("upload_id", "status", "sequence", "deadline", "claim_id", "claimed_until")
-_SAVE = text(
-    """
+_SAVE = """
     update uploads set status = given.status, sequence = given.sequence,
         deadline = given.deadline, claim_id = given.claim_id, claimed_until = given.claimed_until
     from unnest(
@@ -24,8 +21,7 @@ _SAVE = text(
         cast(:claimed_until as timestamptz[])
     ) as given(upload_id, status, sequence, deadline, claim_id, claimed_until)
     where uploads.upload_id = given.upload_id
-    """
-)
+"""
 
 
 class UploadNotFound(NotFound):
@@ -33,11 +29,11 @@ class UploadNotFound(NotFound):
 
 
 class SqlUploads:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def add(self, added: Sequence[Upload]) -> None:
-        await insert_many(self._connection, uploads, [columns_of(one) for one in added])
+        await insert_many(self._session, uploads, [columns_of(one) for one in added])
 
     async def lock(self, upload_id: str) -> Upload:
         """The upload, its row held until this transaction ends. Raises `UploadNotFound`."""
@@ -49,7 +45,7 @@ class SqlUploads:
     async def find(self, upload_id: str) -> Upload | None:
         """As `lock`, and None when there is no such upload."""
         query = select(uploads).where(uploads.c.upload_id == upload_id).with_for_update()
-        row = (await self._connection.execute(query)).first()
+        row = (await self._session.execute(query)).first()
         return None if row is None else upload_of(row)
 
     async def lock_keys(self, tenant: str, keys: Sequence[str]) -> dict[str, Upload]:
@@ -60,12 +56,12 @@ class SqlUploads:
             .order_by(uploads.c.upload_id)
             .with_for_update()
         )
-        found = [upload_of(row) for row in await self._connection.execute(query)]
+        found = [upload_of(row) for row in await self._session.execute(query)]
         return {upload.key: upload for upload in found}
 
     async def of_batch(self, batch_id: str) -> list[Upload]:
         query = select(uploads).where(uploads.c.batch_id == batch_id).with_for_update()
-        return [upload_of(row) for row in await self._connection.execute(query)]
+        return [upload_of(row) for row in await self._session.execute(query)]
 
     async def lock_many(self, upload_ids: Sequence[str]) -> dict[str, Upload]:
         """Those of the uploads that exist, locked in one order, by id."""
@@ -75,7 +71,7 @@ class SqlUploads:
             .order_by(uploads.c.upload_id)
             .with_for_update()
         )
-        found = [upload_of(row) for row in await self._connection.execute(query)]
+        found = [upload_of(row) for row in await self._session.execute(query)]
         return {upload.upload_id: upload for upload in found}
 
     async def save(self, saved: Sequence[Upload]) -> None:
@@ -83,7 +79,7 @@ class SqlUploads:
         if not saved:
             return
         columns = {name: [getattr(one, name) for one in saved] for name in _SAVED}
-        await self._connection.execute(_SAVE, columns)
+        await self._session.write("uploads", _SAVE, columns)
 
     async def extend_claim(self, upload_id: str, claim_id: str, until: datetime) -> bool:
         """Whether the claim was still held and now lasts `until`."""
@@ -92,28 +88,27 @@ class SqlUploads:
             .where(uploads.c.upload_id == upload_id, uploads.c.claim_id == claim_id)
             .values(claimed_until=until)
         )
-        return (await self._connection.execute(statement)).rowcount == 1
+        return (await self._session.execute(statement)).rowcount == 1
 
     async def overdue_batches(self, now: datetime, limit: int) -> list[tuple[str, str]]:
         """Tenant and id of batches that hold an upload past its deadline."""
         query = select(uploads.c.tenant, uploads.c.batch_id).where(*_overdue(now)).distinct()
-        rows = await self._connection.execute(query.limit(limit))
+        rows = await self._session.execute(query.limit(limit))
         return [(row.tenant, row.batch_id) for row in rows]
 
     async def lock_overdue(self, batch_id: str, now: datetime) -> list[Upload]:
         query = select(uploads).where(uploads.c.batch_id == batch_id, *_overdue(now))
-        return [upload_of(row) for row in await self._connection.execute(query.with_for_update())]
+        return [upload_of(row) for row in await self._session.execute(query.with_for_update())]
 
     async def bury(self, upload_ids: Sequence[str], now: datetime) -> None:
         """Remember that these uploads were deleted, so that late bytes are discarded."""
         rows = [{"upload_id": one, "deleted_at": now} for one in upload_ids]
-        if rows:
-            await self._connection.execute(insert(tombstones).on_conflict_do_nothing(), rows)
+        await insert_many(self._session, tombstones, rows, skip_known=True)
 
     async def buried(self, upload_ids: Sequence[str]) -> set[str]:
         """Those of the uploads that were deleted."""
         query = select(tombstones.c.upload_id).where(tombstones.c.upload_id.in_(upload_ids))
-        return set((await self._connection.execute(query)).scalars())
+        return set((await self._session.execute(query)).scalars())
 
 
 def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:

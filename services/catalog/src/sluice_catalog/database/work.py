@@ -18,23 +18,24 @@ from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.statuses import Kind
-from sluice_runtime.database import Inbox, Outbox, insert_many, transaction
+from sluice_runtime.database import Inbox, Outbox, Session, insert_many, transaction
 
 
 class SqlWork:
     """Everything inside one transaction. Without `commit()` none of it happened."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+        session = Session(connection)
+        self._session = session
         self._began = datetime.now(UTC)
-        self.batches = SqlBatches(connection)
-        self.uploads = SqlUploads(connection)
-        self.recordings = SqlRecordings(connection)
-        self.objects = SqlObjects(connection)
-        self.keys = SqlKeys(connection)
-        self.replays = SqlReplays(connection)
-        self.inbox = Inbox(connection, inbox)
-        self.outbox = Outbox(connection, outbox, "catalog")
+        self.batches = SqlBatches(session)
+        self.uploads = SqlUploads(session)
+        self.recordings = SqlRecordings(session)
+        self.objects = SqlObjects(session)
+        self.keys = SqlKeys(session)
+        self.replays = SqlReplays(session)
+        self.inbox = Inbox(session, inbox)
+        self.outbox = Outbox(session, outbox, "catalog")
         self._history: list[dict[str, Any]] = []
 
     def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None:
@@ -52,7 +53,7 @@ class SqlWork:
         """How many changes the history holds of one thing."""
         last = func.coalesce(func.max(status_history.c.sequence), 0)
         query = select(last).where(status_history.c.kind == kind, status_history.c.id == id_)
-        steps: int = (await self._connection.execute(query)).scalar_one()
+        steps: int = (await self._session.execute(query)).scalar_one()
         return steps
 
     def now(self) -> datetime:
@@ -62,19 +63,19 @@ class SqlWork:
     async def clock(self) -> datetime:
         """The time of the database right now: leases and deadlines of all processes go by it."""
         query = select(func.clock_timestamp())
-        moment: datetime = (await self._connection.execute(query)).scalar_one()
+        moment: datetime = (await self._session.execute(query)).scalar_one()
         return moment
 
     async def ping(self) -> None:
         """Raises, through the block, when the database is away."""
-        await self._connection.execute(select(1))
+        await self._session.execute(select(1))
 
     async def commit(self) -> None:
         """Make it all happen, and what was recorded with it."""
-        await insert_many(self._connection, status_history, self._history)
+        await insert_many(self._session, status_history, self._history)
         self._history = []
         await self.outbox.flush()
-        await self._connection.commit()
+        await self._session.commit()
 
 
 def _history_row(change: Change, actor: str, at: datetime) -> dict[str, Any]:

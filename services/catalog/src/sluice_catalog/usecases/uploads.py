@@ -229,7 +229,9 @@ async def renew_claim(question: RenewClaim, deps: Deps) -> Done:
     async with deps.work() as work:
         until = await work.clock() + deps.claim_lease
         if not await work.uploads.extend_claim(question.upload_id, question.claim_id, until):
-            raise Conflict("The claim on this upload was lost.", code="claim-lost")
+            raise Conflict(
+                "Another request took this upload over.", code="claim-lost", retry_after_seconds=2
+            )
         await work.commit()
     return Done()
 

@@ -65,7 +65,8 @@ class Places:
             self._taken -= 1
 
 
-def get_edge(request: Request) -> Edge:
+async def get_edge(request: Request) -> Edge:
+    """Asynchronous, because FastAPI sends every other dependency through a thread."""
     edge: Edge = request.app.state.edge
     return edge
 

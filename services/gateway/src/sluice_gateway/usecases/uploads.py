@@ -199,7 +199,8 @@ async def _abandon(sending: Sending, lease: _Lease, deps: Deps) -> None:
     with suppress(SluiceError):
         await lease.renew(deps)
         if sending.begun:
-            await deps.asker.ask(AbandonUpload(key=sending.key, session_id=sending.session_id))
+            with suppress(Unavailable):
+                await deps.asker.ask(AbandonUpload(key=sending.key, session_id=sending.session_id))
         upload_id = lease.claim.upload.upload_id
         await deps.asker.ask(ReleaseClaim(upload_id=upload_id, claim_id=lease.claim_id))
 

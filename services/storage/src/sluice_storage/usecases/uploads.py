@@ -46,9 +46,9 @@ async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
 
 
 async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
-    """Sign one PUT for a small body; open a multipart session for a large or unmeasured one."""
+    """Sign one PUT, or open a multipart session for a very large or an unmeasured body."""
     size = domain.part_size(question.size_bytes, deps.limits.part_size_bytes)
-    if question.size_bytes is not None and question.size_bytes <= size:
+    if question.size_bytes is not None and question.size_bytes <= deps.limits.single_put_bytes:
         url = deps.objects.sign("PUT", question.key, deps.limits.link_lifetime)
         return UploadBegun(put_url=url, part_size=size)
     session = await deps.objects.start_session(question.key, question.content_type)

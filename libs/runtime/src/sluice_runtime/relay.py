@@ -25,7 +25,7 @@ OUTBOX_AGE = Gauge("sluice_outbox_oldest_age_seconds", "Age of the oldest unpubl
 _LEADER_LOCK = 0x510CE001
 _BATCH = 500
 _LANES = 64
-_LINGER_SECONDS = 0.01
+_LINGER_SECONDS = 0.05
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
 

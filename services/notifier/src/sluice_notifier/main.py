@@ -1,5 +1,6 @@
 """Wires the notifier together, and starts it."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from sluice_runtime.migrations import migrate
 from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
 
+_YIELDING = 5
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -50,6 +52,8 @@ def main() -> None:
         provision(read_settings(ProvisionSettings))
     elif sys.argv[1:] in ([], ["serve"]):
         service, app = build(read_settings(NotifierSettings))
+        # Where the processor is short, receiving goes first: the log can catch up, clients wait.
+        os.nice(_YIELDING)
         service.serve(app)
     else:
         raise SystemExit("usage: sluice-notifier [serve|provision]")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-import structlog
+from prometheus_client import Counter, Histogram
 
 from sluice_contracts.facts import StoredBytes, UploadReceived
 from sluice_contracts.questions import (
@@ -25,7 +25,13 @@ from sluice_runtime.errors import Conflict, Rejected, SluiceError, Unavailable, 
 from sluice_runtime.facts import derived_id
 from sluice_runtime.trace import current_trace
 
-log = structlog.get_logger(__name__)
+UPLOADS = Counter("sluice_uploads_total", "Uploads that ended", ["door", "outcome"])
+UPLOAD_BYTES = Counter("sluice_upload_bytes_total", "Bytes of uploads that were acknowledged")
+TIME_TO_REGISTERED = Histogram(
+    "sluice_time_to_registered_seconds", "From the last byte in the store to the committed row"
+)
+
+_DOOR = "recordings"
 
 # Joining the parts of a large object takes the store a while.
 _JOIN_TIMEOUT_SECONDS = 60.0
@@ -63,6 +69,19 @@ async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Received:
         NotFound, Rejected, Conflict: nothing was kept.
         Unavailable: nothing was acknowledged; the same request may be repeated.
     """
+    outcome = "interrupted"
+    try:
+        received = await _receive(offer, body, deps)
+        outcome = received.answer
+        return received
+    except SluiceError as error:
+        outcome = error.failure
+        raise
+    finally:
+        UPLOADS.labels(_DOOR, outcome).inc()
+
+
+async def _receive(offer: Offer, body: Body, deps: Deps) -> Received:
     upload_id = known_upload_id(offer.upload_id)
     deps.tokens.check(upload_id, offer.token, deps.now())
     _check_size(offer.size_bytes, deps)
@@ -75,9 +94,13 @@ async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Received:
         # Also when the sender left in the middle: then there is nobody left to answer.
         await asyncio.shield(_abandon(sending, lease, deps))
         raise
+    sent_at = time.monotonic()
     with deps.outcomes.expect(upload_id) as waiting:
         await _announce(lease, sent, waiting, deps)
         answer = await _outcome(waiting, sent, lease.holds(), deps)
+    UPLOAD_BYTES.inc(sent.size_bytes)
+    if answer is Answer.REGISTERED:
+        TIME_TO_REGISTERED.observe(time.monotonic() - sent_at)
     return Received(answer, lease.claim.registration.batch_id)
 
 

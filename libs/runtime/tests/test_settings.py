@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sluice_runtime.settings import BadSettings, ServiceSettings, read_settings, redact_url
+from sluice_runtime.settings import BadSettings, ServiceSettings, read_settings
 
 SECRET = "hunter2-very-secret"
 GOOD = {
@@ -75,16 +75,3 @@ def test_settings_do_not_change() -> None:
 def test_secrets_are_not_shown() -> None:
     settings = read_settings(ServiceSettings, GOOD)
     assert SECRET not in repr(settings) + str(settings)
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("postgresql://me:pw@host:5432/db", "postgresql://me:***@host:5432/db"),
-        ("nats://host:4222", "nats://host:4222"),
-        ("nats://me@host", "nats://me@host"),
-        ("x://:pw@host/", "x://:***@host/"),
-    ],
-)
-def test_urls_are_shown_without_their_password(url: str, shown: str) -> None:
-    assert redact_url(url) == shown

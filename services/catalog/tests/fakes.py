@@ -465,8 +465,8 @@ class FakeWorld:
     async def reply(self, subject: str, outcome: UploadOutcome) -> None:
         self.replies.append((subject, outcome))
 
-    async def is_pending(self, tenant: str, upload_id: str) -> bool:
-        return upload_id in self.received
+    async def is_pending(self, upload: Upload) -> bool:
+        return upload.upload_id in self.received
 
     def deps(self) -> Deps:
         return Deps(

@@ -133,13 +133,13 @@ def stored(n: int = 1, **more: Any) -> ObjectStored:
     )
 
 
-def rejected(n: int = 1, *, retryable: bool = False) -> ObjectRejected:
+def rejected(claim_id: str) -> ObjectRejected:
     return ObjectRejected(
         tenant="dev",
-        upload_id=f"upl_{n:08}",
+        upload_id="upl_00000001",
+        claim_id=claim_id,
         code="a-code",
         detail="because",
-        retryable=retryable,
         reply_to=REPLY_TO,
     )
 
@@ -383,7 +383,7 @@ class TestStored:
         await claim(world)
         await hear(world, stored())
         assert world.steps("upl_00000001") == ["created", "uploading", "stored", "registered"]
-        assert upload_in(world).claim_id is None
+        assert upload_in(world).claimed_until is None
         assert world.tables.objects["tenants/dev/00000001"].sha256 == SHA
         assert [(to, said.state) for to, said in world.replies] == [(REPLY_TO, "registered")]
 
@@ -430,52 +430,37 @@ class TestStored:
 
 
 class TestRejected:
-    async def test_an_upload_that_cannot_be_kept_fails(self) -> None:
-        world = FakeWorld()
-        await plan(world)
-        for _ in range(2):
-            await hear(world, rejected())
-        assert world.steps("upl_00000001") == ["created", "failed"]
-        assert {said.state for _, said in world.replies} == {"rejected"}
-
-    async def test_one_that_may_be_repeated_is_free_again(self) -> None:
+    async def test_an_upload_whose_bytes_were_lost_is_free_again(self) -> None:
         world = FakeWorld()
         await plan(world)
         await claim(world)
-        await hear(world, rejected(retryable=True))
+        await hear(world, rejected("clm_1"))
         (result,) = await claim(world, claim_of(1, "clm_2"))
         assert result.claimed
         said = world.replies[0][1].failure
         assert said is not None
         assert said.retry_after_seconds
 
-    async def test_an_old_refusal_that_comes_again_does_not_free_the_next_attempt(self) -> None:
+    async def test_news_of_an_old_attempt_do_not_free_the_next_one(self) -> None:
         world = FakeWorld()
         await plan(world)
         await claim(world)
-        await hear(world, rejected(retryable=True))
+        await hear(world, rejected("clm_1"))
         await claim(world, claim_of(1, "clm_2"))
-        await hear(world, rejected(retryable=True))
-        assert upload_in(world).claim_id == "clm_2"
-        assert len(world.replies) == 2
+        for late in ("clm_1", "clm_0"):
+            await hear(world, rejected(late))
+            assert upload_in(world).claim_id == "clm_2"
+            assert upload_in(world).claimed_until is not None
 
     async def test_what_is_registered_stays(self) -> None:
         world = await uploaded(1)
-        await hear(world, rejected())
+        await hear(world, rejected("clm_1"))
         assert world.steps("upl_00000001") == ["created", "stored", "registered"]
 
     async def test_one_that_nobody_knows_is_answered_too(self) -> None:
         world = FakeWorld()
-        await hear(world, rejected())
+        await hear(world, rejected("clm_1"))
         assert len(world.replies) == 1
-
-    async def test_bytes_of_a_failed_upload_are_discarded(self) -> None:
-        world = FakeWorld()
-        await plan(world)
-        await hear(world, rejected())
-        await hear(world, stored())
-        assert world.steps("upl_00000001") == ["created", "failed"]
-        assert len(world.facts(ObjectDiscarded)) == 1
 
 
 class TestRegistering:
@@ -673,7 +658,7 @@ class TestDeleting:
             description=RecordingDescription(client_item_id="i", data={}, registered_at=NOW)
         )
         await take_news([event(again, "restated")], world.deps())
-        await hear(world, started(), verified(), rejected())
+        await hear(world, started(), verified(), rejected("clm_1"))
         assert not world.tables.batches
         assert not world.tables.recordings
         assert world.tables.objects["tenants/dev/00000001"].state == "discarded"

@@ -174,8 +174,8 @@ class FakeWorld:
         self.announced.append((fact, event_id))
 
     @contextmanager
-    def expect(self, upload_id: str) -> Iterator["FakeWaiting"]:
-        assert upload_id == UPLOAD
+    def expect(self, claim_id: str) -> Iterator["FakeWaiting"]:
+        assert claim_id == self.questions(Claim)[-1].claim_id
         self.is_expecting = True
         yield FakeWaiting(self)
         self.is_expecting = False
@@ -184,6 +184,7 @@ class FakeWorld:
         return Deps(
             asker=self,
             store=self.store,
+            media=self.store,
             claims=self,
             announcer=self,
             outcomes=self,

@@ -18,9 +18,9 @@ def message(subject: str, data: bytes) -> Msg:
     return Msg(NOBODY, subject=subject, data=data)
 
 
-def outcome(upload_id: str, state: Any = "stored") -> Msg:
-    told = UploadOutcome(upload_id=upload_id, state=state)
-    return message("sluice.live.v1.reply.i." + upload_id, told.model_dump_json().encode())
+def outcome(claim_id: str, state: Any = "stored") -> Msg:
+    told = UploadOutcome(upload_id="upl_00000001", claim_id=claim_id, state=state)
+    return message("sluice.live.v1.reply.i." + claim_id, told.model_dump_json().encode())
 
 
 def live(sequence: int, tenant: str = "dev") -> Msg:
@@ -31,25 +31,25 @@ def live(sequence: int, tenant: str = "dev") -> Msg:
 class TestOutcomes:
     async def test_news_arrive_in_order(self) -> None:
         outcomes = NatsOutcomes("i")
-        with outcomes.expect("upl_00000001") as waiting:
-            assert waiting.reply_to == "sluice.live.v1.reply.i.upl_00000001"
-            await outcomes.hear(outcome("upl_00000001"))
-            await outcomes.hear(outcome("upl_00000001", "registered"))
+        with outcomes.expect("clm_00000001") as waiting:
+            assert waiting.reply_to == "sluice.live.v1.reply.i.clm_00000001"
+            await outcomes.hear(outcome("clm_00000001"))
+            await outcomes.hear(outcome("clm_00000001", "registered"))
             heard = [await waiting.outcome(1), await waiting.outcome(1)]
         assert [one and one.state for one in heard] == ["stored", "registered"]
 
     async def test_news_of_others_and_nonsense_are_not_heard(self) -> None:
         outcomes = NatsOutcomes("i")
-        with outcomes.expect("upl_00000001") as waiting:
-            await outcomes.hear(outcome("upl_00000002"))
+        with outcomes.expect("clm_00000001") as waiting:
+            await outcomes.hear(outcome("clm_00000002"))
             await outcomes.hear(message("sluice.live.v1.reply.i.x", b"nonsense"))
             assert await waiting.outcome(0.01) is None
 
     async def test_late_news_have_nobody_left_to_tell(self) -> None:
         outcomes = NatsOutcomes("i")
-        with outcomes.expect("upl_00000001"):
+        with outcomes.expect("clm_00000001"):
             pass
-        await outcomes.hear(outcome("upl_00000001"))
+        await outcomes.hear(outcome("clm_00000001"))
 
 
 class TestLive:

@@ -9,6 +9,7 @@ from typing import Any
 from sluice_contracts.facts import Fact
 from sluice_contracts.questions import FindOwners, OwnedObject, OwnedObjects, UploadOutcome
 from sluice_runtime.errors import Unavailable
+from sluice_runtime.locks import NamedLocks
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_storage.ports import Deps, Limits
 
@@ -140,6 +141,7 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         announcer=world,
         replies=world,
         asker=world,
+        finishing=NamedLocks(),
         limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
         now=lambda: NOW,
     )

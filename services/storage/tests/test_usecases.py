@@ -57,6 +57,7 @@ from sluice_storage.usecases.uploads import (
 from .fakes import MIB, NOW, FakeObjects, FakeWorld, deps_of
 
 KEY = "tenants/dev/recordings/2026/11/20/rec_00000001/a.wav"
+LATER = NOW + timedelta(seconds=5)
 DATA = b"RIFF\x24\x08\x00\x00WAVEfmt " + b"x" * 100
 REPLY_TO = "sluice.live.v1.reply.i.upl_00000001"
 UPLOAD = "upl_00000001"
@@ -88,6 +89,7 @@ def received(data: bytes = DATA, multipart: MultipartSession | None = None) -> U
             filename="a.wav",
             created_by="development",
         ),
+        claim_id="clm_00000001",
         received_at=NOW,
         reply_to=REPLY_TO,
     )
@@ -174,8 +176,8 @@ class TestFinishing:
     async def test_the_proof_of_the_store_spares_a_look(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
-        head = base64.b64encode(DATA)
-        fact = received().model_copy(update={"proof": StoreProof(etag="tag", head=head)})
+        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=LATER)
+        fact = received().model_copy(update={"proof": proof})
         await finish_upload(told(fact), deps_of(objects, world))
         (stored,) = world.facts()
         assert isinstance(stored, ObjectStored)
@@ -201,7 +203,7 @@ class TestFinishing:
     @pytest.mark.parametrize(
         ("held", "code"), [(None, "bytes-lost"), (b"", "size-mismatch"), (b"x", "size-mismatch")]
     )
-    async def test_what_is_not_what_was_sent_is_refused_and_removed(
+    async def test_what_is_not_what_was_sent_is_refused_and_nothing_deleted(
         self, objects: FakeObjects, world: FakeWorld, held: bytes | None, code: str
     ) -> None:
         if held is not None:
@@ -209,8 +211,26 @@ class TestFinishing:
         await finish_upload(told(received()), deps_of(objects, world))
         (refused,) = world.facts()
         assert isinstance(refused, ObjectRejected)
-        assert (refused.code, refused.retryable, refused.reply_to) == (code, True, REPLY_TO)
-        assert not objects.held
+        assert (refused.code, refused.claim_id) == (code, "clm_00000001")
+        assert refused.reply_to == REPLY_TO
+        assert list(objects.held) == ([] if held is None else [KEY]), "it may be another attempt's"
+
+    async def test_a_proof_that_is_out_of_date_is_not_believed(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=NOW)
+        fact = received().model_copy(update={"proof": proof})
+        await finish_upload(told(fact), deps_of(objects, world))
+        (refused,) = world.facts()
+        assert isinstance(refused, ObjectRejected)
+
+    async def test_a_join_that_may_go_on_is_not_called_lost(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        session = MultipartSession(session_id="gone", parts=(Part(number=1, etag="a"),))
+        with pytest.raises(Unavailable):
+            await finish_upload(told(received(multipart=session)), deps_of(objects, world))
+        assert not world.announced
 
     async def test_with_the_store_away_nothing_is_said(
         self, objects: FakeObjects, world: FakeWorld
@@ -234,7 +254,7 @@ class TestFinishing:
 class TestAbandoning:
     async def test_a_session_is_ended(self, objects: FakeObjects, world: FakeWorld) -> None:
         session = await objects.start_session(KEY, "audio/wav")
-        asked = AbandonUpload(key=KEY, session_id=session)
+        asked = AbandonUpload(key=KEY, session_id=session, not_after=LATER)
         await abandon_upload(asked, deps_of(objects, world))
         await abandon_upload(asked, deps_of(objects, world))
         assert not objects.sessions
@@ -243,15 +263,17 @@ class TestAbandoning:
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
         await objects.write(KEY, DATA, "audio/wav")
-        await abandon_upload(AbandonUpload(key=KEY), deps_of(objects, world))
+        asked = AbandonUpload(key=KEY, not_after=LATER)
+        await abandon_upload(asked, deps_of(objects, world))
         assert not objects.held
 
-    async def test_what_was_acknowledged_stays(
+    async def test_it_is_refused_once_somebody_else_may_have_the_claim(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
         await objects.write(KEY, DATA, "audio/wav")
-        await finish_upload(told(received()), deps_of(objects, world))
-        await abandon_upload(AbandonUpload(key=KEY), deps_of(objects, world))
+        asked = AbandonUpload(key=KEY, not_after=NOW - timedelta(seconds=1))
+        with pytest.raises(Conflict):
+            await abandon_upload(asked, deps_of(objects, world))
         assert KEY in objects.held
 
 

@@ -102,10 +102,15 @@ ReplySubject = Annotated[
 
 class StoreProof(Contract):
     """The store's own word that it holds a small body whole: it compared the MD5 of what it wrote
-    with ours, and its tag is that MD5. `head` holds the first bytes, for a look at their type."""
+    with ours, and its tag is that MD5. `head` holds the first bytes, for a look at their type.
+
+    Good until `valid_until`, while the claim of the sender cannot have lapsed; later the object
+    may be another attempt's, or deleted.
+    """
 
     etag: Annotated[str, Field(max_length=128)]
     head: Annotated[Base64Bytes, Field(max_length=1024)]
+    valid_until: Moment
 
 
 class UploadReceived(Fact):
@@ -165,9 +170,8 @@ class ObjectStored(Fact):
 
 
 class ObjectRejected(Fact):
-    """One upload cannot be kept; nothing of it is left in the store.
+    """The store does not hold what one attempt (`claim_id`) sent; it may be sent again.
 
-    `retryable` says that the sender did nothing wrong and may send the same bytes again.
     Published by storage. Read by catalog.
     """
 
@@ -175,9 +179,9 @@ class ObjectRejected(Fact):
     EVENT: ClassVar[str] = "rejected"
 
     upload_id: UploadId
+    claim_id: Token | None = None
     code: str
     detail: str
-    retryable: bool = False
     reply_to: ReplySubject | None = None
 
     def aggregate_id(self) -> str:

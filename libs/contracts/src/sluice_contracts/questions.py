@@ -440,12 +440,16 @@ class SignParts(Question[SignedParts]):
 
 
 class AbandonUpload(Question[Done]):
-    """The sender left: end the session, remove what was written and never announced."""
+    """The sender left: end the session, remove what was written and never announced.
+
+    Refused after `not_after`: by then somebody else may have the claim, and the bytes be theirs.
+    """
 
     SERVICE, ENTITY, VERB, ANSWER = "storage", "upload", "abandon", Done
 
     key: ObjectKey
     session_id: str | None = None
+    not_after: Moment
 
 
 class SignedLink(Contract):
@@ -556,8 +560,12 @@ QUESTIONS: tuple[type[Question[Contract]], ...] = tuple(
 
 
 class UploadOutcome(Contract):
-    """What became of an upload, sent to the subject the gateway waits on."""
+    """What became of an upload, sent to the subject the gateway waits on.
+
+    `claim_id` names the attempt it speaks of.
+    """
 
     upload_id: UploadId
+    claim_id: Token | None = None
     state: Literal["stored", "registered", "rejected"]
     failure: FailureDetail | None = None

@@ -142,9 +142,9 @@ def dead_letter_subject(stream: str, consumer: str) -> str:
 AUTH_CHANGED = "sluice.live.v1.auth.changed"
 
 
-def reply_subject(instance: str, upload_id: str) -> str:
-    """Where one gateway process waits for the outcome of one upload."""
-    return f"sluice.live.v1.reply.{instance}.{upload_id}"
+def reply_subject(instance: str, claim_id: str) -> str:
+    """Where one gateway process waits for the outcome of one attempt."""
+    return f"sluice.live.v1.reply.{instance}.{claim_id}"
 
 
 def live_subject(tenant: str, kind: str, aggregate_id: str) -> str:

@@ -48,6 +48,11 @@ class BatchListener:
         self._handle = handle
         self._facts = {fact.type_name(): fact for fact in consumer.reads}
         self._places = asyncio.Semaphore(rounds)
+        self._held: dict[int, Msg] = {}
+
+    @property
+    def name(self) -> str:
+        return self._consumer.name
 
     async def run(self) -> None:
         """Listen until cancelled; survives a bus that comes and goes."""
@@ -68,25 +73,38 @@ class BatchListener:
             batch=consumer.parallel,
         )
         rounds: set[asyncio.Task[None]] = set()
-        try:
-            async with reader:
+        async with reader:
+            keeper = asyncio.create_task(self._keep_alive(reader))
+            try:
                 while True:
                     connected(self._broker)
-                    messages = await reader.read()
+                    # A place first: what was read is worked on at once.
+                    await self._places.acquire()
+                    messages = await self._read_or_release(reader)
                     if not messages:
                         continue
-                    await self._places.acquire()
                     running = asyncio.create_task(self._round(messages))
                     rounds.add(running)
                     running.add_done_callback(rounds.discard)
+            finally:
+                # What is under way may end well: nobody has to do it again.
+                if rounds:
+                    await asyncio.wait(rounds, timeout=_GRACE_SECONDS)
+                keeper.cancel()
+
+    async def _read_or_release(self, reader: PullReader) -> Sequence[Msg]:
+        messages: Sequence[Msg] = ()
+        try:
+            messages = await reader.read()
         finally:
-            # What is under way may end well: nobody has to do it again.
-            if rounds:
-                await asyncio.wait(rounds, timeout=_GRACE_SECONDS)
+            if not messages:
+                self._places.release()
+        return messages
 
     async def _round(self, messages: Sequence[Msg]) -> None:
         """Handle a batch, and its messages one by one if it fails as a whole."""
-        keep = asyncio.create_task(self._keep_alive(messages))
+        held = {id(message): message for message in messages}
+        self._held |= held
         try:
             read = await self._read(messages)
             try:
@@ -100,7 +118,8 @@ class BatchListener:
             # Acks that are not sent only mean that the messages come again.
             log.warning("round not settled", consumer=self._consumer.name, error=repr(error))
         finally:
-            keep.cancel()
+            for key in held:
+                del self._held[key]
             self._places.release()
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:
@@ -140,11 +159,13 @@ class BatchListener:
         else:
             await message.nak(delay=delay)
 
-    async def _keep_alive(self, messages: Sequence[Msg]) -> None:
-        """Tell the server that the work goes on, so that nobody else is given it."""
+    async def _keep_alive(self, reader: PullReader) -> None:
+        """Tell the server that the work goes on, so that nobody else is given it: for messages
+        that are worked on, and for those that came and wait for a place."""
         while True:
             await asyncio.sleep(self._consumer.ack_wait.total_seconds() / 3)
-            for message in messages:
+            held = [one for one in self._held.values() if not one.is_acked]
+            for message in (*held, *reader.waiting()):
                 try:
                     await message.in_progress()
                 except NatsError as error:

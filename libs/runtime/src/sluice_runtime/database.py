@@ -27,6 +27,7 @@ from sqlalchemy import (
     TextClause,
     delete,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -47,6 +48,7 @@ _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _POOL_WAIT_SECONDS = 5.0
 _CONNECT_TIMEOUT_SECONDS = 3
 _STATEMENT_TIMEOUT_MS = 10_000
+_FORGET_AT_ONCE = 10_000
 
 
 def outbox_table(metadata: MetaData) -> Table:
@@ -251,10 +253,6 @@ class Inbox:
         self._session = session
         self._table = table
 
-    async def is_new(self, event_id: str) -> bool:
-        """True exactly once for each id whose transaction commits."""
-        return bool(await self.new_of([event_id]))
-
     async def new_of(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the ids that are new; each is so exactly once.
 
@@ -268,11 +266,16 @@ class Inbox:
         ids = {"ids": sorted(set(event_ids))}
         return set((await self._session.execute(statement, ids)).scalars())
 
-    async def forget(self) -> int:
-        """Drop ids older than anything the stream can still deliver; returns how many."""
+    async def forget(self) -> bool:
+        """Drop some of the ids older than anything the stream can still deliver.
+
+        Says whether there may be more: one statement must not run into its time limit.
+        """
         age = EVENTS.max_age * 2
-        statement = delete(self._table).where(self._table.c.seen_at < func.now() - age)
-        return (await self._session.execute(statement)).rowcount
+        old = select(self._table.c.event_id).where(self._table.c.seen_at < func.now() - age)
+        chunk = old.limit(_FORGET_AT_ONCE).scalar_subquery()
+        statement = delete(self._table).where(self._table.c.event_id.in_(chunk))
+        return (await self._session.execute(statement)).rowcount == _FORGET_AT_ONCE
 
 
 async def is_reachable(engine: AsyncEngine) -> bool:

@@ -164,9 +164,12 @@ async def sweep_advisories(broker: NatsBroker) -> None:
             for advisory in advisories:
                 try:
                     await _park_advised(broker, advisory)
-                except (TimeoutError, NatsError) as error:
+                except (TimeoutError, NatsError, Unavailable) as error:
                     log.warning("advisory not handled", error=repr(error))
                     await advisory.nak(delay=5)
+                except (ValueError, KeyError) as error:
+                    log.error("advisory not understood", error=repr(error))  # noqa: TRY400
+                    await advisory.term()
     finally:
         await subscription.unsubscribe()
 

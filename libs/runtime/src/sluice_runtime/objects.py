@@ -239,8 +239,8 @@ class ObjectStore:
             return None
         if answered.status == 416:
             return Stat(0, "", _EPOCH)
-        # A store that ignores ranges sends the whole, and no word of a range.
-        span = answered.headers.get("Content-Range", str(len(answered.body)))
+        # A store that ignores ranges answers with the length of the whole.
+        span = answered.headers.get("Content-Range") or answered.headers["Content-Length"]
         size = int(span.rpartition("/")[2])
         tag = answered.headers.get("ETag", "").strip('"')
         return Stat(size, tag, _EPOCH, answered.body[:length])

@@ -94,6 +94,10 @@ class PullReader:
         self._arrived.clear()
         return messages
 
+    def waiting(self) -> Sequence[Msg]:
+        """Messages that came and were not read yet."""
+        return tuple(self._arrived)
+
     async def _linger(self) -> None:
         """Let a batch grow for a moment when the last one was large: a lone message never waits."""
         if self._arrived and self._last_size >= BUSY:

@@ -46,7 +46,7 @@ class SignedHttp:
     async def get(self, url: str, length: int | None = None) -> Answered:
         """An object, or its first `length` bytes."""
         headers = {} if length is None else {"Range": f"bytes=0-{length - 1}"}
-        return await self._send("GET", url, headers, None)
+        return await self._send("GET", url, headers, None, length)
 
     async def put(self, url: str, data: bytes, content_type: str) -> Answered:
         """Write a small object; the store refuses what does not match its MD5."""
@@ -58,12 +58,23 @@ class SignedHttp:
         return await self._send("PUT", url, headers, data)
 
     async def _send(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: bytes | None,
+        most: int | None = None,
     ) -> Answered:
         """Raises `Unavailable` when the store is away or fails."""
         try:
             async with self._http().request(method, url, headers=headers, data=data) as response:
-                answered = Answered(response.status, response.headers, await response.read())
+                if most is not None and (response.content_length or 0) > most:
+                    # A store that ignores ranges sends the whole, which may be large.
+                    body = await response.content.read(most)
+                    response.close()
+                else:
+                    body = await response.read()
+                answered = Answered(response.status, response.headers, body)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unavailable("The object store is away.", code="store-unavailable") from error
         if answered.status >= 400 and answered.status not in (404, 416):

@@ -47,7 +47,8 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
         upload_deadline=settings.upload_deadline,
     )
     subscribers.bind(service.broker, deps)
-    service.beside("objects", subscribers.listen(service.broker, deps).run)
+    listener = subscribers.listen(service.broker, deps)
+    service.beside(listener.name, listener.run)
 
     async def probe() -> Mapping[str, bool]:
         return {"database": await is_reachable(engine)}

@@ -91,9 +91,8 @@ class Outbox(Protocol):
 
 
 class Inbox(Protocol):
-    async def is_new(self, event_id: str) -> bool: ...
     async def new_of(self, event_ids: Sequence[str]) -> set[str]: ...
-    async def forget(self) -> int: ...
+    async def forget(self) -> bool: ...
 
 
 class Work(Protocol):
@@ -133,7 +132,7 @@ class Replies(Protocol):
 class Receipts(Protocol):
     """Knows of bytes that were received and whose fate the catalog has not heard yet."""
 
-    async def is_pending(self, tenant: str, upload_id: str) -> bool: ...
+    async def is_pending(self, upload: Upload) -> bool: ...
 
 
 @dataclass(frozen=True)

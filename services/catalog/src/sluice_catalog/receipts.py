@@ -2,8 +2,10 @@
 
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from sluice_catalog.domain import Upload
 from sluice_contracts.facts import ObjectRejected, UploadReceived
 from sluice_contracts.topology import EVENTS
 from sluice_runtime.broker import connected
@@ -18,22 +20,26 @@ class StreamReceipts:
     def __init__(self, broker: NatsBroker) -> None:
         self._broker = broker
 
-    async def is_pending(self, tenant: str, upload_id: str) -> bool:
-        """Whether the last receipt of this upload was not followed by a rejection.
+    async def is_pending(self, upload: Upload) -> bool:
+        """Whether bytes of the present claim were received and not rejected since.
 
         Raises:
             Unavailable: the stream cannot be read right now.
         """
-        received = await self._last(UploadReceived.subject_of(tenant, upload_id))
-        if received is None:
+        subject = UploadReceived.subject_of(upload.tenant, upload.upload_id)
+        received = await self._last(subject)
+        if received is None or received.seq is None:
             return False
-        rejected = await self._last(ObjectRejected.subject_of(tenant, upload_id))
-        return rejected is None or rejected < received
+        fact = UploadReceived.model_validate_json(received.data or b"")
+        if fact.claim_id != upload.claim_id:
+            return False
+        rejected = await self._last(ObjectRejected.subject_of(upload.tenant, upload.upload_id))
+        return rejected is None or rejected.seq is None or rejected.seq < received.seq
 
-    async def _last(self, subject: str) -> int | None:
+    async def _last(self, subject: str) -> RawStreamMsg | None:
         stream = connected(self._broker).jetstream(timeout=_TIMEOUT_SECONDS)
         try:
-            return (await stream.get_last_msg(EVENTS.name, subject, direct=True)).seq
+            return await stream.get_last_msg(EVENTS.name, subject, direct=True)
         except NotFoundError:
             return None
         except (NatsError, TimeoutError) as error:

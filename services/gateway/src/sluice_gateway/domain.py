@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from pydantic_core import to_json
+
+from sluice_contracts.base import JsonObject
 from sluice_contracts.questions import Page
 from sluice_runtime.errors import NotFound, Rejected
 
@@ -25,6 +28,7 @@ _UNSAFE_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Format characters that words are written with: joiners of Persian, Indic scripts and emoji.
 _JOINERS = frozenset("\u200c\u200d")
 MAX_NAME_BYTES = 255
+MAX_METADATA_BYTES = 64 * 1024
 
 
 def token_digest(token: str) -> str:
@@ -100,6 +104,15 @@ def check_filename(filename: str) -> str:
     if problem:
         raise Rejected(f"The file name {problem}.", code="invalid-filename")
     return name
+
+
+def check_metadata(data: JsonObject) -> None:
+    """Raises `Rejected` for a description that is too large to travel in a message."""
+    if len(to_json(data)) > MAX_METADATA_BYTES:
+        raise Rejected(
+            f"The data of a recording has at most {MAX_METADATA_BYTES} bytes.",
+            code="metadata-too-large",
+        )
 
 
 def disposition(content_type: str, filename: str) -> str:

@@ -16,7 +16,7 @@ from sluice_gateway.live import LiveEvents
 from sluice_gateway.outcomes import NatsOutcomes
 from sluice_gateway.ports import Deps, Limits
 from sluice_gateway.principals import CachedPrincipals
-from sluice_gateway.routes.edge import Edge, Places
+from sluice_gateway.routes.edge import Edge, Places, Remembered
 from sluice_gateway.settings import GatewaySettings
 from sluice_gateway.store import SignedUrlStore
 from sluice_runtime.facts import Announcer
@@ -25,6 +25,7 @@ from sluice_runtime.service import Service
 from sluice_runtime.settings import BadSettings, read_settings
 
 _CONNECTIONS_PER_UPLOAD = 4
+_PLAYERS = 128
 
 
 def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
@@ -35,9 +36,12 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     live = LiveEvents()
     principals = CachedPrincipals(asker)
     store = SignedUrlStore(settings.max_uploads_in_flight * _CONNECTIONS_PER_UPLOAD)
+    # Players that pause keep their connection; they must not keep one from an upload.
+    media = SignedUrlStore(_PLAYERS)
     deps = Deps(
         asker=asker,
         store=store,
+        media=media,
         claims=CoalescedClaims(asker),
         announcer=Announcer(service.broker, "gateway"),
         outcomes=outcomes,
@@ -54,6 +58,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
         max_json_bytes=settings.max_json_bytes,
         media_proxy=settings.media_proxy,
         uploads=Places(settings.max_uploads_in_flight),
+        health=Remembered(),
         is_connected=service.is_connected,
     )
 
@@ -68,6 +73,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     service.beside("hear", hear)
     service.stopping(live.end)
     service.closing(store.close)
+    service.closing(media.close)
     app = FastAPI(
         title="Sluice",
         description="Event-driven media ingest.",

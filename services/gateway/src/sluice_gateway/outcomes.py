@@ -42,14 +42,14 @@ class NatsOutcomes:
         return reply_subject(self._instance, "*")
 
     @contextmanager
-    def expect(self, upload_id: str) -> Iterator[_Waiting]:
+    def expect(self, claim_id: str) -> Iterator[_Waiting]:
         """Listen from here on, so that no answer can come too early."""
-        waiting = _Waiting(reply_subject(self._instance, upload_id))
-        self._waiting[upload_id] = waiting
+        waiting = _Waiting(reply_subject(self._instance, claim_id))
+        self._waiting[claim_id] = waiting
         try:
             yield waiting
         finally:
-            del self._waiting[upload_id]
+            del self._waiting[claim_id]
 
     async def hear(self, message: Msg) -> None:
         """Called for each reply."""
@@ -58,6 +58,6 @@ class NatsOutcomes:
         except ValidationError:
             log.warning("reply not understood", subject=message.subject)
             return
-        waiting = self._waiting.get(outcome.upload_id)
+        waiting = self._waiting.get(outcome.claim_id or "")
         if waiting is not None:
             waiting.hear(outcome)

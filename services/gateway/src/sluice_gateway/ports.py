@@ -50,7 +50,7 @@ class Waiting(Protocol):
 class Outcomes(Protocol):
     """Hears what became of uploads."""
 
-    def expect(self, upload_id: str) -> AbstractContextManager[Waiting]: ...
+    def expect(self, claim_id: str) -> AbstractContextManager[Waiting]: ...
 
 
 class Listener(Protocol):
@@ -91,6 +91,7 @@ class Deps:
 
     asker: Asks
     store: ByteStore
+    media: ByteStore
     claims: Claims
     announcer: Announces
     outcomes: Outcomes

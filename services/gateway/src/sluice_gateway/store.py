@@ -14,7 +14,7 @@ from sluice_runtime.errors import Unavailable
 _CHUNK = 256 * 1024
 _PAUSES_SECONDS = (0.1, 0.5)
 # Generous for a slow disk, and still an end: a store that hangs must not hold a sender forever.
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=60)
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=3, sock_read=60)
 
 
 class SignedUrlStore:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from sluice_runtime.errors import SluiceError
 from sluice_runtime.facts import Announcer
+from sluice_runtime.locks import NamedLocks
 from sluice_runtime.objects import ObjectStore
 from sluice_runtime.replies import NatsReplies
 from sluice_runtime.rpc import NatsAsker
@@ -43,6 +44,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
         announcer=Announcer(service.broker, "storage"),
         replies=NatsReplies(service.broker),
         asker=NatsAsker(service.broker),
+        finishing=NamedLocks(),
         limits=Limits(
             single_put_bytes=settings.single_put_bytes,
             part_size_bytes=settings.part_size_bytes,
@@ -64,7 +66,8 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     async def probe() -> Mapping[str, bool]:
         return {"object_store": await objects.is_reachable()}
 
-    service.beside("uploads", subscribers.listen(service.broker, deps).run)
+    for listener in subscribers.listen(service.broker, deps):
+        service.beside(listener.name, listener.run)
     service.beside("sweep", keep_sweeping)
     service.probe(probe)
     service.closing(objects.close)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sluice_contracts.facts import Fact, ReplySubject
 from sluice_contracts.questions import UploadOutcome
+from sluice_runtime.locks import NamedLocks
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_runtime.rpc import Asks
 
@@ -66,5 +67,6 @@ class Deps:
     announcer: Announces
     replies: Replies
     asker: Asks
+    finishing: NamedLocks
     limits: Limits
     now: Callable[[], datetime]

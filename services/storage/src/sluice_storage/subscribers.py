@@ -4,7 +4,7 @@ from functools import partial
 
 from faststream.nats import NatsBroker
 
-from sluice_contracts.facts import ObjectDiscarded, RecordingRegistered
+from sluice_contracts.facts import ObjectDiscarded
 from sluice_contracts.questions import (
     AbandonUpload,
     BeginUpload,
@@ -26,16 +26,18 @@ from sluice_storage.usecases import objects, upkeep, uploads
 _ROUNDS = 8
 
 
-def listen(broker: NatsBroker, deps: Deps) -> BatchListener:
-    """Uploads whose bytes have come; those of a batch are finished side by side."""
+def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
+    """Uploads whose bytes have come, and recordings to be proven; side by side in each batch."""
     finish = partial(uploads.finish_uploads, deps=deps)
-    return BatchListener(broker, STORAGE_UPLOADS, finish, rounds=_ROUNDS)
+    check = partial(objects.check_recordings, deps=deps)
+    return (
+        BatchListener(broker, STORAGE_UPLOADS, finish, rounds=_ROUNDS),
+        BatchListener(broker, STORAGE_CHECKS, check, rounds=_ROUNDS),
+    )
 
 
 def bind(broker: NatsBroker, deps: Deps) -> None:
     """Connect every subject to its use case."""
-    checks = Listener(broker, STORAGE_CHECKS)
-    checks.on(RecordingRegistered, partial(objects.check_recording, deps=deps))
     deletions = Listener(broker, STORAGE_DELETIONS)
     deletions.on(ObjectDiscarded, partial(objects.delete_object, deps=deps))
 

@@ -60,7 +60,12 @@ class SqlRecordings:
     async def states(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingState]]:
         """The recordings of several batches in one query, oldest first, by batch."""
         query = (
-            select(recordings)
+            select(
+                recordings.c.batch_id,
+                recordings.c.client_item_id,
+                recordings.c.recording_id,
+                recordings.c.status,
+            )
             .where(recordings.c.batch_id.in_(batch_ids))
             .order_by(recordings.c.created_at, recordings.c.recording_id)
         )

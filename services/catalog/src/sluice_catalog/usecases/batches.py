@@ -90,13 +90,25 @@ async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
 
 
 def _fitting(batches: tuple[BatchView, ...]) -> tuple[BatchView, ...]:
-    """As many batches as one message can carry, and at least one; metadata may be large."""
+    """As many batches as one message can carry, and at least one.
+
+    A batch that is too large by itself is shown, and the metadata that does not fit left out.
+    """
     size = 0
     for count, batch in enumerate(batches):
         size += len(batch.model_dump_json())
-        if size > _MOST_BYTES and count > 0:
-            return batches[:count]
+        if size > _MOST_BYTES:
+            return batches[:count] if count > 0 else (_slim(batch),)
     return batches
+
+
+def _slim(batch: BatchView) -> BatchView:
+    size, shown = 0, []
+    for recording in batch.recordings:
+        size += len(recording.model_dump_json())
+        fits = size <= _MOST_BYTES
+        shown.append(recording if fits else recording.model_copy(update={"metadata": {}}))
+    return batch.model_copy(update={"recordings": tuple(shown)})
 
 
 def _next(found: list[Batch], limit: int) -> Page | None:

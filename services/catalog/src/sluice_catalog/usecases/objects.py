@@ -68,7 +68,8 @@ async def take_news(events: Sequence[Event[News]], deps: Deps) -> None:
     async with deps.work() as work:
         new = await work.inbox.new_of([event.envelope.id for event in events])
         fresh = {event.envelope.id: event for event in events if event.envelope.id in new}
-        # Batches are locked before uploads, here as everywhere.
+        # What locks batches comes before what locks uploads, as elsewhere. Two catalogs may still
+        # meet the other way round; Postgres ends one of them, and its facts come again.
         for event in fresh.values():
             with tracing(trace_of(event.envelope)):
                 await _take(event.data, work)
@@ -107,21 +108,24 @@ async def _reply(event: Event[News], owned: bool, deps: Deps) -> None:
     fact = event.data
     match fact:
         case ObjectStored(reply_to=str() as subject):
-            outcome = UploadOutcome(upload_id=fact.upload_id, state="registered")
-            if not owned:
-                outcome = UploadOutcome(
-                    upload_id=fact.upload_id, state="rejected", failure=_UNOWNED
-                )
-            await deps.replies.reply(subject, outcome)
+            await deps.replies.reply(subject, _outcome(fact, None if owned else _UNOWNED))
         case ObjectRejected(reply_to=str() as subject):
             failure = FailureDetail(
-                failure=Failure.UNAVAILABLE if fact.retryable else Failure.REJECTED,
+                failure=Failure.UNAVAILABLE,
                 code=fact.code,
                 detail=fact.detail,
-                retry_after_seconds=1 if fact.retryable else None,
+                retry_after_seconds=1,
             )
-            outcome = UploadOutcome(upload_id=fact.upload_id, state="rejected", failure=failure)
-            await deps.replies.reply(subject, outcome)
+            await deps.replies.reply(subject, _outcome(fact, failure))
+
+
+def _outcome(fact: ObjectStored | ObjectRejected, failure: FailureDetail | None) -> UploadOutcome:
+    return UploadOutcome(
+        upload_id=fact.upload_id,
+        claim_id=fact.claim_id,
+        state="rejected" if failure else "registered",
+        failure=failure,
+    )
 
 
 async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
@@ -152,7 +156,7 @@ async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set
             if upload is not None and _is_of_another_attempt(fact, upload):
                 unowned.add(event.envelope.id)
                 continue
-            if upload is None or upload.status is UploadStatus.FAILED:
+            if upload is None:
                 unowned.add(event.envelope.id)
                 objects.append(_discard(fact, now, work))
                 continue
@@ -168,11 +172,10 @@ async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set
     return unowned
 
 
-def _is_of_another_attempt(fact: ObjectStored, upload: Upload) -> bool:
-    """Whether somebody else holds the claim by now: what was stored then is not theirs, and was
-    never acknowledged."""
+def _is_of_another_attempt(fact: ObjectStored | ObjectRejected, upload: Upload) -> bool:
+    """Whether somebody else claimed the upload since: this attempt was never acknowledged."""
     return (
-        upload.status is UploadStatus.UPLOADING
+        upload.claim_id is not None
         and fact.claim_id is not None
         and fact.claim_id != upload.claim_id
     )
@@ -183,7 +186,7 @@ def _register(upload: Upload, now: datetime, work: Work) -> Upload:
         return upload
     moved, changes = upload.move_to(UploadStatus.STORED, UploadStatus.REGISTERED)
     work.record(changes, actor=_ACTOR, at=now)
-    return replace(moved, claim_id=None, claimed_until=None)
+    return replace(moved, claimed_until=None)
 
 
 def _object_of(fact: ObjectStored) -> StoredObject:
@@ -282,15 +285,12 @@ async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, 
 
 
 async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
-    """End an upload that cannot be kept, or free it for another attempt."""
+    """Free an upload for another attempt: the store does not hold what this one sent."""
     upload = await work.uploads.find(fact.upload_id)
-    if upload is None or upload.status in (*_KEPT, *TERMINAL[Kind.UPLOAD]):
+    if upload is None or _is_of_another_attempt(fact, upload):
         return
-    free = replace(upload, claim_id=None, claimed_until=None)
-    if not fact.retryable:
-        free, changes = free.move_to(UploadStatus.FAILED, reason=fact.detail)
-        work.record(changes, actor=_ACTOR, at=work.now())
-    await work.uploads.save([free])
+    if upload.status is UploadStatus.UPLOADING:
+        await work.uploads.save([replace(upload, claimed_until=None)])
 
 
 async def _advance(

@@ -11,10 +11,12 @@ _REPLAYS_KEPT = timedelta(days=7)
 
 async def forget_old(deps: Deps) -> None:
     """Drop inbox ids and kept answers that nobody can ask for any more."""
-    async with deps.work() as work:
-        await work.inbox.forget()
-        await work.replays.forget(work.now() - _REPLAYS_KEPT)
-        await work.commit()
+    more = True
+    while more:
+        async with deps.work() as work:
+            more = await work.inbox.forget()
+            await work.replays.forget(work.now() - _REPLAYS_KEPT)
+            await work.commit()
 
 
 async def check_database(_: CheckDatabase, deps: Deps) -> PartState:

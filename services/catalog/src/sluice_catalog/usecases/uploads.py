@@ -1,5 +1,6 @@
 """Uploads from their plan to the moment their bytes are on the way."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from sluice_contracts.questions import (
     ClaimResult,
     ClaimUploads,
     Done,
+    FailureDetail,
     PlannedUpload,
     PlanUploads,
     ReleaseClaim,
@@ -151,16 +153,25 @@ async def _refuse_received(claims: Mapping[int, Claim], deps: Deps) -> dict[int,
     Bytes that JetStream knows of may be acknowledged already: they must not be overwritten,
     however late the catalog hears of them.
     """
-    refused: dict[int, ClaimResult] = {}
-    for place, claim in claims.items():
-        async with deps.work() as work:
-            upload = await work.uploads.find(claim.upload_id)
-        try:
-            if upload and await deps.receipts.is_pending(upload.tenant, upload.upload_id):
-                raise _in_progress()
-        except SluiceError as error:
-            refused[place] = ClaimResult(failure=error.detail())
-    return refused
+    async with deps.work() as work:
+        uploads = await work.uploads.lock_many([one.upload_id for one in claims.values()])
+    # Read, not held: the transaction is over before the stream is asked.
+    places = [place for place, claim in claims.items() if claim.upload_id in uploads]
+    failures = await asyncio.gather(
+        *(_failure_of(uploads[claims[place].upload_id], deps) for place in places)
+    )
+    return {
+        place: ClaimResult(failure=failure)
+        for place, failure in zip(places, failures, strict=True)
+        if failure is not None
+    }
+
+
+async def _failure_of(upload: Upload, deps: Deps) -> FailureDetail | None:
+    try:
+        return _in_progress().detail() if await deps.receipts.is_pending(upload) else None
+    except SluiceError as error:
+        return error.detail()
 
 
 def _claim(upload: Upload, claim: Claim, now: datetime, work: Work, deps: Deps) -> Upload:
@@ -246,21 +257,36 @@ async def release_claim(question: ReleaseClaim, deps: Deps) -> Done:
 
 
 async def expire_uploads(deps: Deps) -> int:
-    """End uploads that are past their deadline and that nobody is sending; returns how many."""
+    """End uploads that are past their deadline and that nobody is sending; returns how many.
+
+    One whose bytes were received stays: they may be acknowledged, and the catalog will hear of
+    them, if only because somebody replays a dead letter.
+    """
     expired = 0
     async with deps.work() as work:
         overdue = await work.uploads.overdue_batches(await work.clock(), _OVERDUE_BATCHES)
     for tenant, batch_id in overdue:
-        async with deps.work() as work:
-            batch = await work.batches.lock(tenant, batch_id)
-            now = await work.clock()
-            for upload in await work.uploads.lock_overdue(batch_id, now):
-                moved, changes = upload.move_to(UploadStatus.EXPIRED, reason="deadline passed")
-                await work.uploads.save([moved])
-                work.record(changes, actor="catalog", at=now)
-                expired += 1
-            work.record((await rederive(work, batch))[1], actor="catalog", at=now)
-            await work.commit()
+        expired += await _expire_batch(tenant, batch_id, deps)
     if expired:
         deps.wake_relay()
     return expired
+
+
+async def _expire_batch(tenant: str, batch_id: str, deps: Deps) -> int:
+    async with deps.work() as work:
+        found = await work.uploads.lock_overdue(batch_id, await work.clock())
+    received = {
+        one.upload_id for one in found if one.claim_id and await deps.receipts.is_pending(one)
+    }
+    async with deps.work() as work:
+        batch = await work.batches.lock(tenant, batch_id)
+        now = await work.clock()
+        overdue = await work.uploads.lock_overdue(batch_id, now)
+        ended = [one for one in overdue if one.upload_id not in received]
+        for upload in ended:
+            moved, changes = upload.move_to(UploadStatus.EXPIRED, reason="deadline passed")
+            await work.uploads.save([moved])
+            work.record(changes, actor="catalog", at=now)
+        work.record((await rederive(work, batch))[1], actor="catalog", at=now)
+        await work.commit()
+    return len(ended)

@@ -8,13 +8,13 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from sluice_contracts.api import API_KEY_HEADER, FieldProblem
+from sluice_contracts.api import API_KEY_HEADER, FieldProblem, ServiceStatus
 from sluice_contracts.base import Body
 from sluice_contracts.questions import Idempotency, Principal
 from sluice_gateway import strict_json
@@ -22,6 +22,7 @@ from sluice_gateway.ports import Deps, Principals
 from sluice_runtime.errors import Rejected, Unavailable
 
 B = TypeVar("B", bound=Body)
+T = TypeVar("T")
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _TOKEN_MOST = 512
@@ -39,6 +40,7 @@ class Edge:
     max_json_bytes: int
     media_proxy: bool
     uploads: "Places"
+    health: "Remembered[ServiceStatus]"
     is_connected: Callable[[], bool]
 
 
@@ -63,6 +65,23 @@ class Places:
             yield
         finally:
             self._taken -= 1
+
+
+class Remembered(Generic[T]):
+    """An answer that is good for a second, found once for all who ask meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._answer: T | None = None
+        self._until = 0.0
+
+    async def recall(self, find: Callable[[], Awaitable[T]]) -> T:
+        async with self._lock:
+            clock = asyncio.get_running_loop().time
+            if self._answer is None or clock() >= self._until:
+                self._answer = await find()
+                self._until = clock() + 1.0
+            return self._answer
 
 
 async def get_edge(request: Request) -> Edge:

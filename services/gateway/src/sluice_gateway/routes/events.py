@@ -1,7 +1,8 @@
 """The public event log: as a list, and as server-sent events that resume without a gap."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -10,9 +11,16 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sluice_contracts.api import EventList, Problem, PublicEvent
 from sluice_contracts.questions import Principal
 from sluice_gateway.domain import SCOPE_EVENTS
-from sluice_gateway.routes.edge import EdgeDep, LimitParam, require
+from sluice_gateway.routes.edge import (
+    Edge,
+    EdgeDep,
+    LimitParam,
+    Unauthorized,
+    find_principal,
+    require,
+)
 from sluice_gateway.usecases.events import Filter, find_start, follow, list_events
-from sluice_runtime.errors import Rejected
+from sluice_runtime.errors import Rejected, Unavailable
 
 router = APIRouter(tags=["events"])
 
@@ -45,7 +53,19 @@ async def read_events(
         return JSONResponse(page.model_dump(mode="json"))
     start = await find_start(principal.tenant, _last_event_id(request, after), edge.deps)
     events = follow(principal.tenant, start, wanted, edge.deps)
-    return StreamingResponse(_frames(events, start), media_type=_STREAM, headers=_HEADERS)
+    frames = _frames(events, start, partial(_may_listen, request, edge))
+    return StreamingResponse(frames, media_type=_STREAM, headers=_HEADERS)
+
+
+async def _may_listen(request: Request, edge: Edge) -> bool:
+    """Whether the key that opened the stream is still good for it."""
+    try:
+        principal = await find_principal(request, edge, in_query=False)
+    except Unauthorized:
+        return False
+    except Unavailable:
+        return True
+    return SCOPE_EVENTS in principal.scopes
 
 
 def _split(values: list[str]) -> list[str]:
@@ -62,11 +82,18 @@ def _last_event_id(request: Request, after: int | None) -> int | None:
     return int(text)
 
 
-async def _frames(events: AsyncIterator[PublicEvent | None], start: int) -> AsyncIterator[str]:
-    """Server-sent events. Source: HTML Living Standard, section 9.2."""
+async def _frames(
+    events: AsyncIterator[PublicEvent | None], start: int, may_go_on: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
+    """Server-sent events, for as long as the key is good; it is looked at with each heartbeat.
+
+    Source: HTML Living Standard, section 9.2.
+    """
     yield f"retry: {_RETRY_MILLISECONDS}\nid: {start}\n\n"
     async for event in events:
         if event is None:
+            if not await may_go_on():
+                return
             yield ": still here\n\n"
         else:
             body = event.model_dump_json()

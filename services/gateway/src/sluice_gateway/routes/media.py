@@ -64,7 +64,7 @@ async def _stream(request: Request, playable: Playable, deps: Deps) -> Response:
         return Response(status_code=status, headers=headers, media_type=playable.content_type)
     # The store answers before we do: a store that is away is a 503, not a broken body.
     opened = AsyncExitStack()
-    body = await opened.enter_async_context(deps.store.get(playable.link.internal_url, wanted))
+    body = await opened.enter_async_context(deps.media.get(playable.link.internal_url, wanted))
     return StreamingResponse(
         body,
         status,

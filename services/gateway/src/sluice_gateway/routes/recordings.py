@@ -38,6 +38,7 @@ from sluice_contracts.statuses import BatchStatus
 from sluice_gateway.domain import (
     SCOPE_READ,
     SCOPE_WRITE,
+    check_metadata,
     decode_cursor,
     encode_cursor,
     known_batch_id,
@@ -72,10 +73,11 @@ async def presign_uploads(request: Request, principal: Writer, edge: EdgeDep) ->
     asked, value = await read_json(request, PresignRequest, edge)
     origin = base_url(request, edge)
     idempotency = header_idempotency(request, value)
+    now = edge.deps.now()
     done = await presign(principal, asked.batch_id, asked.items, idempotency, edge.deps)
     return PresignAnswer(
         batch_id=done.planned.batch_id,
-        expires_in_seconds=edge.deps.limits.presign_lifetime_seconds,
+        expires_in_seconds=max(0, round((done.planned.expires_at - now).total_seconds())),
         items=tuple(
             _presigned(upload, f"{origin}/mock-upload/{upload.upload_id}?token={token}")
             for upload, token in zip(done.planned.uploads, done.tokens, strict=True)
@@ -140,6 +142,8 @@ def _content_length(request: Request) -> int | None:
 async def register(request: Request, principal: Writer, edge: EdgeDep) -> RecordingsAnswer:
     """Describe uploaded blobs: they become recordings of their batch, all or none."""
     asked, value = await read_json(request, RecordingsRequest, edge)
+    for item in asked.items:
+        check_metadata(item.data)
     promises = [
         Idempotency(
             key=f"body:{asked.idempotency_key}",

@@ -4,12 +4,11 @@ Memory is bounded by the parts in flight; nothing is written to a disk of ours.
 """
 
 import asyncio
-import base64
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from sluice_contracts.facts import MultipartSession, Part, StoreProof
+from sluice_contracts.facts import MultipartSession, Part
 from sluice_contracts.questions import BeginUpload, SignParts, UploadBegun
 from sluice_gateway.ports import Body, Deps
 from sluice_runtime.errors import Rejected
@@ -23,13 +22,14 @@ _HEAD_BYTES = 512
 class Sent:
     """What arrived in the store: its size, its digest, and the parts still to be joined.
 
-    `proof` is there when the store compared a small body with its MD5.
+    `etag` and `head` are there when the store compared a small body with its MD5.
     """
 
     size_bytes: int
     sha256: str
     multipart: MultipartSession | None = None
-    proof: StoreProof | None = None
+    etag: str | None = None
+    head: bytes = b""
 
 
 @dataclass
@@ -87,11 +87,9 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
     data = b"".join([chunk async for chunk in hashed()])
     md5 = hashlib.md5(data, usedforsecurity=False)
     etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)
-    proof = None
-    if etag == md5.hexdigest():
-        head = base64.b64encode(data[:_HEAD_BYTES])
-        proof = StoreProof(etag=etag, head=head)
-    return Sent(size, digest.hexdigest(), proof=proof)
+    if etag != md5.hexdigest():
+        return Sent(size, digest.hexdigest())
+    return Sent(size, digest.hexdigest(), etag=etag, head=data[:_HEAD_BYTES])
 
 
 def _require_all(sent: int, promised: int | None) -> None:
@@ -112,8 +110,8 @@ class _Parts:
         self._urls = {part.number: part.url for part in begun.parts}
         self._deps = deps
         self._places = asyncio.Semaphore(deps.limits.parts_in_flight)
-        # One buffer for each part in flight, and one that is being filled.
-        self._buffers = [bytearray(begun.part_size) for _ in range(deps.limits.parts_in_flight + 1)]
+        # At most one buffer for each part in flight, and one that is being filled.
+        self._buffers: list[bytearray] = []
         self._done: list[Part] = []
         self._digest = hashlib.sha256()
         self._hashing: asyncio.Task[None] | None = None
@@ -130,7 +128,7 @@ class _Parts:
         return Sent(self._size, self._digest.hexdigest(), session)
 
     async def _cut(self, body: Body, group: asyncio.TaskGroup) -> None:
-        number, filled, buffer = 1, 0, self._buffers.pop()
+        number, filled, buffer = 1, 0, self._buffer()
         async for chunk in body:
             offset = 0
             while offset < len(chunk):
@@ -139,11 +137,14 @@ class _Parts:
                 filled, offset = filled + taken, offset + taken
                 if filled == self._part_size:
                     await self._dispatch(group, number, buffer, filled)
-                    # A place was free, so one buffer more than there are places is, too.
-                    number, filled, buffer = number + 1, 0, self._buffers.pop()
+                    number, filled, buffer = number + 1, 0, self._buffer()
         if filled:
             await self._dispatch(group, number, buffer, filled)
         _require_all(self._size, self._sending.size_bytes)
+
+    def _buffer(self) -> bytearray:
+        """One that came back, or a new one: a short body needs no more than it fills."""
+        return self._buffers.pop() if self._buffers else bytearray(self._part_size)
 
     async def _dispatch(
         self, group: asyncio.TaskGroup, number: int, buffer: bytearray, filled: int

@@ -1,15 +1,17 @@
 """Receiving the bytes of a presigned upload, from the claim to an honest answer."""
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from prometheus_client import Counter, Histogram
 
-from sluice_contracts.facts import StoredBytes, UploadReceived
+from sluice_contracts.facts import StoredBytes, StoreProof, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
     Claim,
@@ -32,6 +34,7 @@ TIME_TO_REGISTERED = Histogram(
 )
 
 _DOOR = "recordings"
+_STALLED_SECONDS = 120.0
 
 # Joining the parts of a large object takes the store a while.
 _JOIN_TIMEOUT_SECONDS = 60.0
@@ -95,7 +98,7 @@ async def _receive(offer: Offer, body: Body, deps: Deps) -> Received:
         await asyncio.shield(_abandon(sending, lease, deps))
         raise
     sent_at = time.monotonic()
-    with deps.outcomes.expect(upload_id) as waiting:
+    with deps.outcomes.expect(lease.claim_id) as waiting:
         await _announce(lease, sent, waiting, deps)
         answer = await _outcome(waiting, sent, lease.holds(), deps)
     UPLOAD_BYTES.inc(sent.size_bytes)
@@ -131,6 +134,10 @@ class _Lease:
 
     def holds(self) -> bool:
         return time.monotonic() < self.until
+
+    def ends_at(self, now: datetime) -> datetime:
+        """The end of the lease on the clock on the wall."""
+        return now + timedelta(seconds=self.until - time.monotonic())
 
     async def renew(self, deps: Deps) -> None:
         """Raises `Conflict` when somebody else has the claim."""
@@ -191,8 +198,9 @@ async def _metered(body: Body, meter: _Meter, deps: Deps) -> AsyncIterator[bytes
 
 
 async def _watch_rate(meter: _Meter, deps: Deps) -> None:
-    """Raises `Rejected` once the sender is too slow; a slow store is not its fault."""
+    """Raises `Rejected` once the sender is too slow, `Unavailable` once the store takes nothing."""
     limits = deps.limits
+    stalled = 0.0
     while True:
         before = meter.total
         await asyncio.sleep(limits.min_rate_seconds)
@@ -202,6 +210,10 @@ async def _watch_rate(meter: _Meter, deps: Deps) -> None:
                 f"The body came slower than {limits.min_rate_bytes} bytes a second.",
                 code="body-too-slow",
             )
+        is_stalled = came == 0 and not meter.waiting
+        stalled = stalled + limits.min_rate_seconds if is_stalled else 0.0
+        if stalled >= _STALLED_SECONDS:
+            raise Unavailable("The object store takes no bytes.", code="store-unavailable")
 
 
 async def _renew(lease: _Lease, deps: Deps) -> None:
@@ -221,16 +233,30 @@ async def _abandon(sending: Sending, lease: _Lease, deps: Deps) -> None:
     """
     with suppress(SluiceError):
         await lease.renew(deps)
-        if sending.begun:
-            with suppress(Unavailable):
-                await deps.asker.ask(AbandonUpload(key=sending.key, session_id=sending.session_id))
+        if sending.begun and not await _remove(sending, lease, deps):
+            return
         upload_id = lease.claim.upload.upload_id
         await deps.asker.ask(ReleaseClaim(upload_id=upload_id, claim_id=lease.claim_id))
+
+
+async def _remove(sending: Sending, lease: _Lease, deps: Deps) -> bool:
+    """Whether storage has done with it, and will not come back to it later."""
+    question = AbandonUpload(
+        key=sending.key, session_id=sending.session_id, not_after=lease.ends_at(deps.now())
+    )
+    try:
+        await deps.asker.ask(question)
+    except Unavailable as error:
+        # The store being away is an answer; no answer may still become a deletion.
+        return error.code == "store-unavailable"
+    return True
 
 
 async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> None:
     """Say that the bytes are there. Should this fail, the fact may still get through: the claim
     is left to lapse, so that no second attempt meets it."""
+    if not lease.holds():
+        await lease.renew(deps)
     claim = lease.claim
     received = UploadReceived(
         tenant=claim.tenant,
@@ -243,7 +269,7 @@ async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> 
             content_type=claim.upload.content_type,
         ),
         multipart=sent.multipart,
-        proof=sent.proof,
+        proof=_proof(sent, lease, deps),
         registration=claim.registration,
         claim_id=lease.claim_id,
         received_at=deps.now(),
@@ -251,6 +277,13 @@ async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> 
     )
     event_id = derived_id(claim.upload.upload_id, lease.claim_id, "received")
     await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
+
+
+def _proof(sent: Sent, lease: _Lease, deps: Deps) -> StoreProof | None:
+    if sent.etag is None:
+        return None
+    head = base64.b64encode(sent.head)
+    return StoreProof(etag=sent.etag, head=head, valid_until=lease.ends_at(deps.now()))
 
 
 async def _outcome(waiting: Waiting, sent: Sent, claimed: bool, deps: Deps) -> Answer:

@@ -1,5 +1,8 @@
 """What happens to stored objects: links, proofs, deletion."""
 
+import asyncio
+from collections.abc import Sequence
+
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
     ObjectCheckStarted,
@@ -12,6 +15,7 @@ from sluice_contracts.facts import (
 )
 from sluice_contracts.questions import LinkObject, SignedLink
 from sluice_runtime.facts import derived_id
+from sluice_runtime.trace import trace_of, tracing
 from sluice_storage import domain
 from sluice_storage.ports import Deps
 
@@ -27,6 +31,21 @@ async def link_object(question: LinkObject, deps: Deps) -> SignedLink:
         public_url=deps.public.sign("GET", question.key, lifetime, query),
         internal_url=deps.objects.sign("GET", question.key, lifetime, query),
     )
+
+
+async def check_recordings(events: Sequence[Event[RecordingRegistered]], deps: Deps) -> None:
+    """Prove several recordings side by side; ends when all have ended, well or not."""
+    ended = await asyncio.gather(
+        *(_check_traced(event, deps) for event in events), return_exceptions=True
+    )
+    for outcome in ended:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _check_traced(event: Event[RecordingRegistered], deps: Deps) -> None:
+    with tracing(trace_of(event.envelope)):
+        await check_recording(event, deps)
 
 
 async def check_recording(event: Event[RecordingRegistered], deps: Deps) -> None:

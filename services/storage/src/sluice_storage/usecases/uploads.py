@@ -19,6 +19,7 @@ from sluice_contracts.questions import (
     UploadBegun,
     UploadOutcome,
 )
+from sluice_runtime.errors import Conflict, Unavailable
 from sluice_runtime.facts import derived_id
 from sluice_runtime.objects import Stat
 from sluice_runtime.trace import trace_of, tracing
@@ -28,8 +29,8 @@ from sluice_storage.ports import Deps
 _FIRST_PARTS = 16
 # An upload that begins in its last second still needs its URL.
 _MARGIN = timedelta(minutes=1)
-# Below what is left of a claim when its holder announces: two thirds of its lease.
-_PROOF_LASTS = timedelta(seconds=5)
+# A join whose answer was lost has ended by then, one way or the other.
+_JOIN_LASTS = timedelta(seconds=20)
 
 
 async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
@@ -80,22 +81,35 @@ def _sign(
 
 
 async def abandon_upload(question: AbandonUpload, deps: Deps) -> Done:
-    """Remove what a sender left behind in the middle; what was acknowledged stays."""
+    """Remove what a sender left behind in the middle.
+
+    Raises:
+        Conflict: too late; what lies there now may be the acknowledged bytes of somebody else.
+    """
+    if deps.now() > question.not_after:
+        raise Conflict("The claim on this upload has lapsed.", code="claim-lost")
     if question.session_id is not None:
         await deps.objects.end_session(question.key, question.session_id)
-    elif await deps.objects.stat(domain.registration_key(question.key)) is None:
+    else:
         await deps.objects.delete(question.key)
     return Done()
 
 
 async def finish_uploads(events: Sequence[Event[UploadReceived]], deps: Deps) -> None:
-    """Finish several uploads side by side."""
-    await asyncio.gather(*(_finish_traced(event, deps) for event in events))
+    """Finish several uploads side by side; ends when all have ended, well or not."""
+    ended = await asyncio.gather(
+        *(_finish_alone(event, deps) for event in events), return_exceptions=True
+    )
+    for outcome in ended:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
-async def _finish_traced(event: Event[UploadReceived], deps: Deps) -> None:
+async def _finish_alone(event: Event[UploadReceived], deps: Deps) -> None:
+    """A message that comes again must not meet its first run half way."""
     with tracing(trace_of(event.envelope)):
-        await finish_upload(event, deps)
+        async with deps.finishing.hold(event.data.upload_id):
+            await finish_upload(event, deps)
 
 
 async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
@@ -128,23 +142,28 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
     )
     await deps.announcer.announce(stored, event_id=derived_id(event.envelope.id, "stored"))
     if fact.reply_to:
-        outcome = UploadOutcome(upload_id=fact.upload_id, state="stored")
+        outcome = UploadOutcome(upload_id=fact.upload_id, claim_id=fact.claim_id, state="stored")
         await deps.replies.reply(fact.reply_to, outcome)
 
 
 async def _complete(fact: UploadReceived, deps: Deps) -> Stat | None:
     """What the store holds, once the parts are joined; its own proof spares us the look.
 
-    A proof counts only while it is fresh, that is, while the claim of its sender cannot have
-    lapsed. Later the object may be another attempt's, or deleted, and this fact a repeat.
+    Raises:
+        Unavailable: neither the session nor the object is there, which is how a join looks whose
+            answer we missed: it is too early to call the bytes lost.
     """
     key = fact.bytes.key
-    if fact.proof is not None and abs(deps.now() - fact.received_at) < _PROOF_LASTS:
+    if fact.proof is not None and deps.now() < fact.proof.valid_until:
         return Stat(fact.bytes.size_bytes, fact.proof.etag, deps.now(), fact.proof.head)
-    if fact.multipart is not None:
-        parts = [(part.number, part.etag) for part in fact.multipart.parts]
-        await deps.objects.finish_session(key, fact.multipart.session_id, parts)
-    return await deps.objects.peek(key, domain.HEAD_BYTES)
+    if fact.multipart is None:
+        return await deps.objects.peek(key, domain.HEAD_BYTES)
+    parts = [(part.number, part.etag) for part in fact.multipart.parts]
+    joined = await deps.objects.finish_session(key, fact.multipart.session_id, parts)
+    found = await deps.objects.peek(key, domain.HEAD_BYTES)
+    if found is None and not joined and deps.now() - fact.received_at < _JOIN_LASTS:
+        raise Unavailable("The parts may still be being joined.", code="store-unavailable")
+    return found
 
 
 def _refuse(fact: UploadReceived, found: Stat | None) -> tuple[str, str] | None:
@@ -160,16 +179,15 @@ def _refuse(fact: UploadReceived, found: Stat | None) -> tuple[str, str] | None:
 
 
 async def _reject(event: Event[UploadReceived], refusal: tuple[str, str], deps: Deps) -> None:
+    """Say that the bytes are not there. Nothing is deleted: this news may come late, and what
+    lies at the key by then may be acknowledged. The sweep removes what nobody owns."""
     fact, (code, detail) = event.data, refusal
-    # News of a failed attempt may come late: what a later one stored was acknowledged and stays.
-    if await deps.objects.stat(domain.registration_key(fact.bytes.key)) is None:
-        await deps.objects.delete(fact.bytes.key)
     rejected = ObjectRejected(
         tenant=fact.tenant,
         upload_id=fact.upload_id,
+        claim_id=fact.claim_id,
         code=code,
         detail=detail,
-        retryable=True,
         reply_to=fact.reply_to,
     )
     await deps.announcer.announce(rejected, event_id=derived_id(event.envelope.id, "rejected"))

@@ -266,7 +266,8 @@ async def test_late_news_of_a_failed_attempt_does_not_harm_what_a_later_one_stor
     received = UploadReceived.model_validate_json(fact.data or b"")
     other = received.bytes.model_copy(update={"size_bytes": 1, "sha256": "0" * 64})
     earlier = received.received_at - timedelta(minutes=1)
-    late = received.model_copy(update={"bytes": other, "received_at": earlier, "reply_to": None})
+    attempt = {"claim_id": "clm_earlier", "proof": None, "received_at": earlier, "reply_to": None}
+    late = received.model_copy(update={"bytes": other, **attempt})
     before, store = await read_state(own), object_store(own)
     beside = await store.read(registration_key(received.bytes.key))
     await say(own, said_by(late, str(uuid.uuid4()), "gateway"))

@@ -357,16 +357,13 @@ class FakeInbox:
     def __init__(self, tables: FakeTables) -> None:
         self._tables = tables
 
-    async def is_new(self, event_id: str) -> bool:
-        return bool(await self.new_of([event_id]))
-
     async def new_of(self, event_ids: Sequence[str]) -> set[str]:
         new = set(event_ids) - self._tables.inbox
         self._tables.inbox |= new
         return new
 
-    async def forget(self) -> int:
-        return 0
+    async def forget(self) -> bool:
+        return False
 
 
 class FakeOutbox:

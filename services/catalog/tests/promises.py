@@ -381,15 +381,15 @@ class WorkPromises:
 
     async def test_an_event_is_new_once(self, open_work: Open) -> None:
         async with open_work() as work:
-            assert await work.inbox.is_new("e1")
-            assert not await work.inbox.is_new("e1")
+            assert await work.inbox.new_of(["e1", "e1"]) == {"e1"}
+            assert await work.inbox.new_of(["e1", "e2"]) == {"e2"}
         async with open_work() as work:
             assert await work.inbox.new_of(["e1", "e2", "e1"]) == {"e1", "e2"}
             await work.commit()
         async with open_work() as work:
             assert await work.inbox.new_of(["e2", "e3"]) == {"e3"}
             assert await work.inbox.new_of([]) == set()
-            assert await work.inbox.forget() == 0
+            assert await work.inbox.forget() is False
 
     async def test_two_changes_with_one_number_are_refused(self, open_work: Open) -> None:
         change = first_change(Kind.BATCH, "dev", "rb_00000001", "rb_00000001", "open")

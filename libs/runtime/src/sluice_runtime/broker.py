@@ -16,6 +16,7 @@ from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 from prometheus_client import Gauge
@@ -79,17 +80,16 @@ class Guard:
                 self._online_at = time.monotonic()
                 for consumer in self._consumers:
                     try:
-                        await self._look_at(stream.consumer_info, consumer)
+                        await self._look_at(stream, consumer)
                     except (NatsError, TimeoutError) as error:
                         log.warning("consumer unknown", consumer=consumer.name, error=repr(error))
             elif time.monotonic() - self._online_at > _MAX_OFFLINE_SECONDS:
                 _leave("offline for too long")
             await asyncio.sleep(_WATCH_SECONDS)
 
-    async def _look_at(self, consumer_info: object, consumer: Consumer) -> None:
-        assert callable(consumer_info)
+    async def _look_at(self, stream: JetStreamContext, consumer: Consumer) -> None:
         try:
-            info: ConsumerInfo = await consumer_info(consumer.stream.name, consumer.name)
+            info = await stream.consumer_info(consumer.stream.name, consumer.name)
         except NotFoundError:
             self.state[consumer.name] = None
             self._misses[consumer.name] = self._misses.get(consumer.name, 0) + 1

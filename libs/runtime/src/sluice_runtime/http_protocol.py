@@ -5,6 +5,7 @@ from http import HTTPStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sluice_contracts.api import Problem
+from sluice_runtime.web import PROBLEM_ROOT, PROBLEM_TYPE
 
 # Headers, and the packet that ends them, which may already hold 256 KiB of the body.
 _MOST_BYTES = 320 * 1024
@@ -42,7 +43,7 @@ class CarefulProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, code: str, detail: str) -> None:
         problem = Problem(
-            type=f"https://sluice.dev/problems/{code}",
+            type=PROBLEM_ROOT + code,
             title=status.phrase,
             status=status,
             detail=detail,
@@ -51,7 +52,7 @@ class CarefulProtocol(HttpToolsProtocol):
         body = problem.model_dump_json(exclude_none=True).encode()
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-            "content-type: application/problem+json\r\n"
+            f"content-type: {PROBLEM_TYPE}\r\n"
             f"content-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )

@@ -21,20 +21,22 @@ class Answered:
     body: bytes
 
 
-class SignedHttp:
-    """One HTTP session to one store."""
+class HttpSession:
+    """One pool of kept connections to one store."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, timeout: aiohttp.ClientTimeout) -> None:
         self._connections = connections
+        self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
-    def _http(self) -> aiohttp.ClientSession:
+    def open(self) -> aiohttp.ClientSession:
         """Made on first use: a session belongs to a running event loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections),
-                timeout=_TIMEOUT,
+                timeout=self._timeout,
                 auto_decompress=False,
+                # A header nobody signed is refused by some stores.
                 skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
             )
         return self._session
@@ -42,6 +44,16 @@ class SignedHttp:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+class SignedHttp:
+    """Small requests on signed URLs."""
+
+    def __init__(self, connections: int) -> None:
+        self._http = HttpSession(connections, _TIMEOUT)
+
+    async def close(self) -> None:
+        await self._http.close()
 
     async def get(self, url: str, length: int | None = None) -> Answered:
         """An object, or its first `length` bytes."""
@@ -67,7 +79,9 @@ class SignedHttp:
     ) -> Answered:
         """Raises `Unavailable` when the store is away or fails."""
         try:
-            async with self._http().request(method, url, headers=headers, data=data) as response:
+            async with self._http.open().request(
+                method, url, headers=headers, data=data
+            ) as response:
                 if most is not None and (response.content_length or 0) > most:
                     # A store that ignores ranges sends the whole, which may be large.
                     body = await response.content.read(most)

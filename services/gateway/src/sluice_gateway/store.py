@@ -10,6 +10,7 @@ import aiohttp
 from sluice_gateway.domain import ByteRange
 from sluice_gateway.ports import Body
 from sluice_runtime.errors import Unavailable
+from sluice_runtime.signed_http import HttpSession
 
 _CHUNK = 256 * 1024
 _PAUSES_SECONDS = (0.1, 0.5)
@@ -21,23 +22,10 @@ class SignedUrlStore:
     """The object store as the gateway may use it: with no credential of its own."""
 
     def __init__(self, connections: int) -> None:
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
-
-    def _http(self) -> aiohttp.ClientSession:
-        """Made on first use: a session belongs to a running event loop."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
-                timeout=_TIMEOUT,
-                auto_decompress=False,
-                skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            )
-        return self._session
+        self._http = HttpSession(connections, _TIMEOUT)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._http.close()
 
     async def put(self, url: str, body: Body, length: int, content_type: str) -> str:
         """Send `length` bytes as they come; returns the store's tag."""
@@ -68,7 +56,7 @@ class SignedUrlStore:
         self, url: str, body: AsyncIterator[bytes | memoryview] | bytes, headers: dict[str, str]
     ) -> str:
         try:
-            async with self._http().put(url, data=body, headers=headers) as response:
+            async with self._http.open().put(url, data=body, headers=headers) as response:
                 if response.status == 200:
                     return response.headers.get("ETag", "").strip('"')
                 await response.read()
@@ -83,7 +71,7 @@ class SignedUrlStore:
         """The bytes of a range, as they come."""
         headers = {"Range": f"bytes={wanted.first}-{wanted.last}"}
         try:
-            async with self._http().get(url, headers=headers) as response:
+            async with self._http.open().get(url, headers=headers) as response:
                 if response.status not in (200, 206) or (response.content_length != wanted.length):
                     raise Unavailable(
                         f"The object store answered {response.status}.", code="store-unavailable"

@@ -38,11 +38,29 @@ async def presign(
         Rejected: a file name is not acceptable.
         NotFound: there is no such batch.
     """
+    uploads = await _place(principal.tenant, items, deps)
+    planned = await deps.asker.ask(
+        PlanUploads(
+            principal=principal,
+            batch_id=None if batch_id is None else known_batch_id(batch_id),
+            uploads=uploads,
+            lifetime_seconds=deps.limits.presign_lifetime_seconds,
+            idempotency=idempotency,
+        )
+    )
+    tokens = tuple(deps.tokens.sign(one.upload_id, planned.expires_at) for one in planned.uploads)
+    return Presigned(planned, tokens)
+
+
+async def _place(
+    tenant: str, items: Sequence[PresignItem], deps: Deps
+) -> tuple[PlannedUpload, ...]:
+    """Names, ids and keys of what is going to be sent."""
     names = [check_filename(item.filename) for item in items]
     recording_ids = [deps.new_id("rec") for _ in items]
     places = await deps.asker.ask(
         PlaceRecordings(
-            tenant=principal.tenant,
+            tenant=tenant,
             day=deps.now(),
             lifetime_seconds=deps.limits.presign_lifetime_seconds,
             items=tuple(
@@ -51,7 +69,7 @@ async def presign(
             ),
         )
     )
-    uploads = tuple(
+    return tuple(
         PlannedUpload(
             upload_id=deps.new_id("upl"),
             recording_id=recording_id,
@@ -65,14 +83,3 @@ async def presign(
             items, recording_ids, names, places.keys, places.put_urls, strict=True
         )
     )
-    planned = await deps.asker.ask(
-        PlanUploads(
-            principal=principal,
-            batch_id=None if batch_id is None else known_batch_id(batch_id),
-            uploads=uploads,
-            lifetime_seconds=deps.limits.presign_lifetime_seconds,
-            idempotency=idempotency,
-        )
-    )
-    tokens = tuple(deps.tokens.sign(one.upload_id, planned.expires_at) for one in planned.uploads)
-    return Presigned(planned, tokens)

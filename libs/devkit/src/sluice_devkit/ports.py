@@ -10,6 +10,9 @@ HOST = "127.0.0.1"
 # the very port it knocks at, connect to itself, and so keep the server from coming back.
 LOWEST, HIGHEST = 20_000, 32_000
 
+# Ports this process gave out already: those of servers that were not started yet look free.
+_given: set[int] = set()
+
 
 class PortTakenError(RuntimeError):
     """Something already listens on a port that was asked for."""
@@ -39,13 +42,14 @@ def require_free(port: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports nobody listens on at the moment."""
+    """`count` different ports nobody listens on at the moment, and that were not given before."""
     found: list[int] = []
     for port in random.sample(range(LOWEST, HIGHEST), HIGHEST - LOWEST):
         if len(found) == count:
             break
-        if is_free(port):
+        if port not in _given and is_free(port):
             found.append(port)
     if len(found) < count:
         raise PortTakenError(f"fewer than {count} free ports between {LOWEST} and {HIGHEST}")
+    _given.update(found)
     return found

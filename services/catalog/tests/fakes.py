@@ -116,12 +116,6 @@ class FakeUploads:
                 assert one.key != known.key
             self._tables.uploads[one.upload_id] = one
 
-    async def lock(self, upload_id: str) -> Upload:
-        found = await self.find(upload_id)
-        if found is None:
-            raise NotFound(f"There is no upload {upload_id}.", code="upload-not-found")
-        return found
-
     async def find(self, upload_id: str) -> Upload | None:
         return self._tables.uploads.get(upload_id)
 

@@ -159,11 +159,7 @@ class WorkPromises:
             await work.commit()
         async with open_work() as work:
             assert await work.uploads.find(one.upload_id) == one
-            assert await work.uploads.lock(one.upload_id) == one
             assert await work.uploads.find("upl_00000009") is None
-            with pytest.raises(NotFound) as caught:
-                await work.uploads.lock("upl_00000009")
-            assert caught.value.code == "upload-not-found"
             many = await work.uploads.lock_many([one.upload_id, "upl_00000009", one.upload_id])
             assert many == {one.upload_id: one}
             assert await work.uploads.lock_many([]) == {}
@@ -202,7 +198,8 @@ class WorkPromises:
             assert not await work.uploads.extend_claim("upl_00000001", "other", until)
             assert not await work.uploads.extend_claim("upl_00000009", "mine", until)
             assert await work.uploads.extend_claim("upl_00000001", "mine", until)
-            found = await work.uploads.lock("upl_00000001")
+            found = await work.uploads.find("upl_00000001")
+        assert found is not None
         assert found.claimed_until == until
 
     async def test_overdue_is_what_nobody_sends_any_more(self, open_work: Open) -> None:

@@ -9,7 +9,6 @@ from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import tombstones, uploads
 from sluice_catalog.domain import Upload
 from sluice_runtime.database import Session, insert_many
-from sluice_runtime.errors import NotFound
 
 _SAVED = ("upload_id", "status", "sequence", "deadline", "claim_id", "claimed_until")
 _SAVE = """
@@ -24,10 +23,6 @@ _SAVE = """
 """
 
 
-class UploadNotFound(NotFound):
-    code = "upload-not-found"
-
-
 class SqlUploads:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -35,15 +30,8 @@ class SqlUploads:
     async def add(self, added: Sequence[Upload]) -> None:
         await insert_many(self._session, uploads, [columns_of(one) for one in added])
 
-    async def lock(self, upload_id: str) -> Upload:
-        """The upload, its row held until this transaction ends. Raises `UploadNotFound`."""
-        found = await self.find(upload_id)
-        if found is None:
-            raise UploadNotFound(f"There is no upload {upload_id}.")
-        return found
-
     async def find(self, upload_id: str) -> Upload | None:
-        """As `lock`, and None when there is no such upload."""
+        """The upload, its row held until this transaction ends; None when there is none."""
         query = select(uploads).where(uploads.c.upload_id == upload_id).with_for_update()
         row = (await self._session.execute(query)).first()
         return None if row is None else upload_of(row)

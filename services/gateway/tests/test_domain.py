@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_contracts.questions import Page
@@ -217,7 +217,7 @@ class TestRanges:
 
     @given(st.integers(0, 99), st.none() | st.integers(0, 99), st.integers(1, 50))
     def test_a_range_lies_within_the_object(self, first: int, last: int | None, size: int) -> None:
-        assume(first < size)
+        first %= size
         found = parse_range(f"bytes={first}-{'' if last is None else last}", size)
         if last is not None and last < first:
             assert found is None

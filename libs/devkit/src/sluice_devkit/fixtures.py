@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from sluice_devkit.stack import MakeServers, Stack
+
+# No test may depend on speed, and a busy machine is slow.
+settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sluice")
 
 
 def _make_servers() -> MakeServers:

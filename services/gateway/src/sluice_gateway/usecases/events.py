@@ -116,7 +116,8 @@ async def _while_gapless(listener: Listener, position: int) -> AsyncIterator[Pub
     while not listener.ended:
         event = await listener.next(HEARTBEAT_SECONDS)
         if event is None:
-            yield None
+            if not listener.ended:
+                yield None
             return
         if event.sequence <= position:
             continue

@@ -45,8 +45,13 @@ def failure_of(response: httpx.Response) -> CommandError:
 
 
 def broken(error: httpx.TransportError) -> NetworkError:
-    """`error` in words; some of httpx's carry no text of their own."""
-    return NetworkError(str(error) or type(error).__name__)
+    """`error` in words, and where; some of httpx's carry no text of their own."""
+    text = str(error) or type(error).__name__
+    try:
+        url = error.request.url
+    except RuntimeError:  # raised before there was a request
+        return NetworkError(text)
+    return NetworkError(f"{text} ({url.scheme}://{url.netloc.decode()})")
 
 
 async def send(attempt: Attempt, patience: Patience, notice: Notice) -> httpx.Response:

@@ -16,12 +16,14 @@ from sluice_notifier.settings import NotifierSettings
 from sluice_notifier.settings import ProvisionSettings as NotifierProvisionSettings
 from sluice_runtime.settings import KNOWN, PREFIX, BadSettings, read_settings
 from sluice_runtime.topology import TopologySettings
+from sluice_storage.inspector.settings import InspectorSettings
 from sluice_storage.settings import StorageSettings, StoreSettings
 
 MODELS: tuple[type[BaseSettings], ...] = (
     GatewaySettings,
     StorageSettings,
     StoreSettings,
+    InspectorSettings,
     CatalogSettings,
     CatalogProvisionSettings,
     NotifierSettings,

@@ -24,7 +24,11 @@ from sluice_devkit.stack import Stack
 
 T = TypeVar("T")
 
-ALL_SCOPES = ("recordings:read", "recordings:write", "events:read")
+ALL_SCOPES = (
+    *(f"{d}:{r}" for d in ("recordings", "calls", "renders", "uploads") for r in ("read", "write")),
+    "chunks:read",
+    "events:read",
+)
 PATIENCE_SECONDS = 40.0
 MIB = 1024**2
 WAV = "audio/wav"

@@ -10,18 +10,31 @@ from sluice_contracts.statuses import (
     MOVES,
     TERMINAL,
     BatchStatus,
+    CallStatus,
+    ChunkStatus,
     Kind,
     RecordingStatus,
+    RenderStatus,
     UploadStatus,
     derive_batch,
     is_legal,
 )
 
-STATUSES = {Kind.UPLOAD: UploadStatus, Kind.RECORDING: RecordingStatus, Kind.BATCH: BatchStatus}
+STATUSES = {
+    Kind.UPLOAD: UploadStatus,
+    Kind.RECORDING: RecordingStatus,
+    Kind.BATCH: BatchStatus,
+    Kind.CHUNK: ChunkStatus,
+    Kind.CALL: CallStatus,
+    Kind.RENDER: RenderStatus,
+}
 FIRST = {
     Kind.UPLOAD: UploadStatus.CREATED,
     Kind.RECORDING: RecordingStatus.QUEUED,
     Kind.BATCH: BatchStatus.OPEN,
+    Kind.CHUNK: ChunkStatus.UPLOADED,
+    Kind.CALL: CallStatus.UPLOADED,
+    Kind.RENDER: RenderStatus.UPLOADED,
 }
 QUEUED, PROCESSING = RecordingStatus.QUEUED, RecordingStatus.PROCESSING
 COMPLETED, FAILED = RecordingStatus.COMPLETED, RecordingStatus.FAILED

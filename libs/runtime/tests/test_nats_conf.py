@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice_contracts.questions import QUESTIONS
+from sluice_contracts.questions import QUESTIONS, LinkObject
 from sluice_contracts.topology import CONSUMERS, EVENTS, PUBLISHERS
 from sluice_runtime.nats_conf import SERVICES, USERS, permissions, render
 
@@ -26,8 +26,14 @@ def test_a_service_asks_others_and_answers_only_for_itself(service: str) -> None
     assert asked <= {question.subject() for question in QUESTIONS}
     assert not {subject for subject in asked if f".{service}." in subject}
     answered = [subject for subject in subscribe if subject.startswith("sluice.rpc.")]
-    expected = [] if service == "gateway" else [f"sluice.rpc.v1.{service}.> {service}"]
-    assert answered == expected
+    silent = service in ("gateway", "inspector")
+    assert answered == ([] if silent else [f"sluice.rpc.v1.{service}.> {service}"])
+
+
+def test_the_inspector_may_ask_for_a_link_and_for_nothing_else() -> None:
+    publish, _ = permissions("inspector")
+    asked = [subject for subject in publish if subject.startswith("sluice.rpc.")]
+    assert asked == [LinkObject.subject()]
 
 
 @pytest.mark.parametrize("user", USERS)

@@ -441,6 +441,7 @@ class FakeWorld:
     now: datetime = NOW
     away: bool = False
     wakes: int = 0
+    told: int = 0
     replies: list[tuple[str, UploadOutcome]] = field(default_factory=list)
     received: set[str] = field(default_factory=set)
 
@@ -453,6 +454,9 @@ class FakeWorld:
     def _wake(self) -> None:
         self.wakes += 1
 
+    async def _tell(self) -> None:
+        self.told += 1
+
     async def reply(self, subject: str, outcome: UploadOutcome) -> None:
         self.replies.append((subject, outcome))
 
@@ -463,6 +467,7 @@ class FakeWorld:
         return Deps(
             work=self.work,
             wake_relay=self._wake,
+            tell_auth_changed=self._tell,
             replies=self,
             receipts=self,
             claim_lease=timedelta(seconds=10),

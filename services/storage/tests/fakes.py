@@ -143,5 +143,6 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         asker=world,
         finishing=NamedLocks(),
         limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
+        environment="development",
         now=lambda: NOW,
     )

@@ -5,6 +5,7 @@ the two, so that one name greps everywhere. Who publishes and who reads stands i
 """
 
 from typing import Annotated, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Base64Bytes, Field
 
@@ -66,8 +67,71 @@ class RecordingUpload(Contract):
     created_by: str
 
 
-# The typed registration of an upload; the second door makes this a union told apart by `kind`.
-Registration = RecordingUpload
+class ChunkUpload(Contract):
+    """A chunk of audio a device recorded; `start_ts` to `end_ts` as its own clock had it.
+
+    `chunk_id` follows from device, start and digest: a chunk that is sent again is the same chunk.
+    """
+
+    kind: Literal["chunk"] = "chunk"
+    chunk_id: UUID
+    device_id: UUID
+    point_id: UUID
+    register_id: UUID
+    start_ts: Moment
+    end_ts: Moment
+    codec: Annotated[str, Field(max_length=32)]
+    sample_rate: Annotated[int, Field(ge=1)]
+    channels: Annotated[int, Field(ge=1)]
+    created_at: Moment
+    created_by: str
+
+
+class CallUpload(Contract):
+    """A recorded call, to be transcribed. `format` is the extension of its file."""
+
+    kind: Literal["call"] = "call"
+    call_id: UUID
+    filename: Annotated[str, Field(max_length=255)]
+    format: Token
+    company_name: str
+    contact_email: str
+    call_type: str
+    priority: Literal["normal", "high"] = "normal"
+    created_at: Moment
+    created_by: str
+
+
+class RenderUpload(Contract):
+    """A piece of audio that a message is going to carry. `bitrate` in kbit/s, `duration` in s."""
+
+    kind: Literal["render"] = "render"
+    render_id: UUID
+    filename: Annotated[str, Field(max_length=255)]
+    format: Token
+    bitrate: int | None = None
+    duration: float | None = None
+    created_at: Moment
+    created_by: str
+
+
+class DirectUpload(Contract):
+    """A file its client sends to the object store itself, in parts if it is large."""
+
+    kind: Literal["direct"] = "direct"
+    batch_id: BatchId | None = None
+    recording_id: RecordingId | None = None
+    filename: Annotated[str, Field(max_length=255)]
+    metadata: JsonObject = Field(default_factory=dict)
+    created_at: Moment
+    created_by: str
+
+
+# What an upload is going to be; each door adds its own.
+Registration = Annotated[
+    RecordingUpload | ChunkUpload | CallUpload | RenderUpload | DirectUpload,
+    Field(discriminator="kind"),
+]
 
 
 class Part(Contract):
@@ -149,7 +213,7 @@ class ObjectStored(Fact):
 
     `claim_id` names the attempt whose bytes these are. `description` is only there when
     reconciliation says it again for a catalog that lost it.
-    Published by storage. Read by catalog.
+    Published by storage. Read by catalog and by the inspector.
     """
 
     ENTITY: ClassVar[str] = "object"
@@ -257,6 +321,47 @@ class ObjectDamaged(Fact):
         return self.upload_id
 
 
+class MediaFacts(Contract):
+    """What an inspector read from a file, as far as the file says it.
+
+    Durations in seconds, sample rates in Hz, width and height in pixels of the first video stream.
+    `peaks` are the loudest absolute sample in each of up to 1,000 equal stretches, over all
+    channels of the first audio stream: 0 to 255, where 255 is full scale.
+    """
+
+    container: Annotated[str | None, Field(max_length=64)] = None
+    codec: Annotated[str | None, Field(max_length=64)] = None
+    duration_seconds: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
+    sample_rate: Annotated[int | None, Field(ge=1)] = None
+    channels: Annotated[int | None, Field(ge=1)] = None
+    has_video: bool = False
+    width: Annotated[int | None, Field(ge=1)] = None
+    height: Annotated[int | None, Field(ge=1)] = None
+    peaks: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(max_length=1000)] = ()
+
+
+class ObjectInspected(Fact):
+    """Somebody looked into a stored file: it is media and says this of itself, or cannot be read.
+
+    `reason` says why not: `not-media` (no audio or video format we know), `broken`, `empty` (no
+    sample in it), `too-many-streams`, `too-large`, `timed-out`, `out-of-memory` or `crashed` (it
+    took the reading process down).
+    Published by the inspector. Read by catalog.
+    """
+
+    ENTITY: ClassVar[str] = "object"
+    EVENT: ClassVar[str] = "inspected"
+
+    upload_id: UploadId
+    readable: bool
+    reason: Annotated[str | None, Field(max_length=64)] = None
+    media: MediaFacts | None = None
+    inspected_at: Moment
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
 class ObjectDiscarded(Fact):
     """Nobody owns this object any more. Published by catalog. Read by storage, which deletes it."""
 
@@ -285,7 +390,7 @@ class ObjectDeleted(Fact):
 
 
 class StatusChanged(Fact):
-    """An upload, batch or recording took its next status.
+    """An upload, a batch, or what a door made of an upload took its next status.
 
     `sequence` counts the changes of this one thing from 1. Published by catalog.
     Read by notifier, and by every subscriber outside.
@@ -325,6 +430,7 @@ FACTS: tuple[type[Fact], ...] = (
     ObjectCheckStarted,
     ObjectVerified,
     ObjectDamaged,
+    ObjectInspected,
     ObjectDiscarded,
     ObjectDeleted,
     StatusChanged,

@@ -16,6 +16,9 @@ class Kind(StrEnum):
     UPLOAD = "upload"
     BATCH = "batch"
     RECORDING = "recording"
+    CHUNK = "chunk"
+    CALL = "call"
+    RENDER = "render"
 
 
 class UploadStatus(StrEnum):
@@ -41,6 +44,31 @@ class BatchStatus(StrEnum):
     PROCESSING = "processing"
     COMPLETED = "completed"
     FAILED = "failed"
+
+
+class ChunkStatus(StrEnum):
+    """As the tables of the source document spell them."""
+
+    UPLOADED = "UPLOADED"
+    QUEUED = "QUEUED"
+    PROCESSING = "PROCESSING"
+    DONE = "DONE"
+    ERROR = "ERROR"
+
+
+class CallStatus(StrEnum):
+    UPLOADED = "uploaded"
+    TRANSCRIBING = "transcribing"
+    TRANSCRIBED = "transcribed"
+    ANALYZING = "analyzing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class RenderStatus(StrEnum):
+    UPLOADED = "uploaded"
+    ATTACHED = "attached"
+    DELETED = "deleted"
 
 
 _Moves = Mapping[str, frozenset[str]]
@@ -77,6 +105,26 @@ MOVES: Final[Mapping[Kind, _Moves]] = MappingProxyType(
             completed="open pending failed",
             failed="open pending completed",
         ),
+        Kind.CHUNK: _moves(
+            UPLOADED="QUEUED PROCESSING ERROR",
+            QUEUED="PROCESSING ERROR",
+            PROCESSING="DONE ERROR",
+            DONE="",
+            ERROR="QUEUED",
+        ),
+        Kind.CALL: _moves(
+            uploaded="transcribing failed",
+            transcribing="transcribed failed",
+            transcribed="analyzing failed",
+            analyzing="completed failed",
+            completed="",
+            failed="uploaded",
+        ),
+        Kind.RENDER: _moves(
+            uploaded="attached deleted",
+            attached="deleted",
+            deleted="",
+        ),
     }
 )
 
@@ -85,6 +133,9 @@ TERMINAL: Final[Mapping[Kind, frozenset[str]]] = MappingProxyType(
         Kind.UPLOAD: frozenset({"registered", "failed", "expired", "cancelled"}),
         Kind.RECORDING: frozenset({"completed", "failed"}),
         Kind.BATCH: frozenset({"completed", "failed"}),
+        Kind.CHUNK: frozenset({"DONE"}),
+        Kind.CALL: frozenset({"completed"}),
+        Kind.RENDER: frozenset({"deleted"}),
     }
 )
 

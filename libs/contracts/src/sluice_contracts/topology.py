@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from sluice_contracts import facts
 from sluice_contracts.facts import Fact
+from sluice_contracts.tasks import TASKS as TASK_TYPES
+from sluice_contracts.tasks import ChunkTask, TranscriptionTask
 
 MIB = 1024**2
 GIB = 1024**3
@@ -15,13 +17,14 @@ GIB = 1024**3
 
 @dataclass(frozen=True)
 class Stream:
-    """A JetStream stream. Limits retention everywhere: facts may be read again."""
+    """A JetStream stream. Facts may be read again; what is on a work queue goes when it is done."""
 
     name: str
     subjects: tuple[str, ...]
     max_age: timedelta
     max_bytes: int
     duplicate_window: timedelta
+    work_queue: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,15 @@ ADVISORIES = Stream(
     max_bytes=128 * MIB,
     duplicate_window=timedelta(minutes=2),
 )
-STREAMS = (EVENTS, DEAD_LETTERS, ADVISORIES)
+TASKS = Stream(
+    name="SLUICE_TASKS",
+    subjects=("sluice.task.v1.>",),
+    max_age=timedelta(days=30),
+    max_bytes=4 * GIB,
+    duplicate_window=timedelta(minutes=10),
+    work_queue=True,
+)
+STREAMS = (EVENTS, DEAD_LETTERS, ADVISORIES, TASKS)
 
 STORAGE_UPLOADS = Consumer(
     name="storage-uploads",
@@ -89,6 +100,14 @@ STORAGE_DELETIONS = Consumer(
     reads=(facts.ObjectDiscarded,),
     parallel=8,
 )
+# A file is read by a process that may take minutes over it; the handler reports progress.
+INSPECTOR_OBJECTS = Consumer(
+    name="inspector-objects",
+    service="inspector",
+    stream=EVENTS,
+    reads=(facts.ObjectStored,),
+    parallel=2,
+)
 CATALOG_OBJECTS = Consumer(
     name="catalog-objects",
     service="catalog",
@@ -99,6 +118,7 @@ CATALOG_OBJECTS = Consumer(
         facts.ObjectCheckStarted,
         facts.ObjectVerified,
         facts.ObjectDamaged,
+        facts.ObjectInspected,
         facts.ObjectDeleted,
     ),
 )
@@ -109,12 +129,33 @@ ADVISORY_SWEEPER = Consumer(
     filters=ADVISORIES.subjects,
     parallel=8,
 )
+# Read by workers outside Sluice, under the NATS user `worker`: any number of them share the tasks
+# of one kind. Work on audio takes minutes; a worker that takes longer reports progress.
+WORKER_TRANSCRIPTIONS = Consumer(
+    name="worker-transcriptions",
+    service="worker",
+    stream=TASKS,
+    filters=(TranscriptionTask.pattern(),),
+    ack_wait=timedelta(seconds=60),
+    parallel=8,
+)
+WORKER_CHUNKS = Consumer(
+    name="worker-chunks",
+    service="worker",
+    stream=TASKS,
+    filters=(ChunkTask.pattern(),),
+    ack_wait=timedelta(seconds=60),
+    parallel=64,
+)
 CONSUMERS = (
     STORAGE_UPLOADS,
     STORAGE_CHECKS,
     STORAGE_DELETIONS,
+    INSPECTOR_OBJECTS,
     CATALOG_OBJECTS,
     ADVISORY_SWEEPER,
+    WORKER_TRANSCRIPTIONS,
+    WORKER_CHUNKS,
 )
 
 # Who may say what. A fact has exactly one publisher.
@@ -128,9 +169,18 @@ PUBLISHERS: dict[str, tuple[type[Fact], ...]] = {
         facts.ObjectDamaged,
         facts.ObjectDeleted,
     ),
+    "inspector": (facts.ObjectInspected,),
     "catalog": (facts.RecordingRegistered, facts.ObjectDiscarded, facts.StatusChanged),
     "notifier": (),
 }
+
+# Tasks leave through the outbox of the catalog alone.
+TASK_SUBJECTS = tuple(task.pattern() for task in TASK_TYPES)
+
+
+def stream_of(subject: str) -> Stream:
+    """The stream that keeps what is published on `subject`."""
+    return TASKS if subject.startswith("sluice.task.") else EVENTS
 
 
 def dead_letter_subject(stream: str, consumer: str) -> str:

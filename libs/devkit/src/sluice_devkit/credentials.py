@@ -12,14 +12,24 @@ DATABASES = ("catalog", "notifier")
 
 DEVELOPMENT_KEY = "test_12345"
 ADMINISTRATOR_KEY = "changeme-admin-token"
+_DOORS = tuple(
+    f"{door}:{right}"
+    for door in ("recordings", "calls", "renders", "uploads")
+    for right in ("read", "write")
+)
 INITIAL_KEYS = (
     {
         "name": "development",
         "tenant": "dev",
         "token": DEVELOPMENT_KEY,
-        "scopes": ["recordings:read", "recordings:write", "events:read"],
+        "scopes": [*_DOORS, "chunks:read", "events:read"],
     },
-    {"name": "administrator", "tenant": "dev", "token": ADMINISTRATOR_KEY, "scopes": ["admin"]},
+    {
+        "name": "administrator",
+        "tenant": "dev",
+        "token": ADMINISTRATOR_KEY,
+        "scopes": ["admin", "chunks:read"],
+    },
 )
 """The keys the source documents use, in the form `sluice_catalog provision` takes."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sluice_devkit.credentials import INITIAL_KEYS, Credentials
 from sluice_devkit.ports import HOST
 
-SERVICES = ("gateway", "storage", "catalog", "notifier")
+# The four services, and the inspector, which is a process of storage but has a user of its own.
+SERVICES = ("gateway", "storage", "catalog", "notifier", "inspector")
 
 # What a process needs from the machine; the rest of our environment is none of its business.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
@@ -44,7 +45,7 @@ def base_environment() -> dict[str, str]:
 def service_environment(
     service: str, addresses: Addresses, credentials: Credentials
 ) -> dict[str, str]:
-    """The whole environment of `python -m sluice_<service>`, to serve or to provision."""
+    """The whole environment of a service, to serve or to provision."""
     own = {
         # The embedded S3 server answers a range with 200, so players could not seek through it.
         "gateway": {
@@ -62,6 +63,7 @@ def service_environment(
         },
         "catalog": {"SLUICE_DATABASE_URL": addresses.database_urls["catalog"]},
         "notifier": {"SLUICE_DATABASE_URL": addresses.database_urls["notifier"]},
+        "inspector": {},
     }
     return {
         **_nats_environment(service, addresses, credentials),

@@ -1,4 +1,4 @@
-"""The four services of a stack and the commands that prepare their ground."""
+"""The services of a stack, the inspector among them, and the commands that prepare their ground."""
 
 import http.client
 import sys
@@ -17,6 +17,8 @@ from sluice_devkit.processes import ChildProcess, Echo, Program
 from sluice_devkit.servers import SupervisedServer
 
 _PROVISIONED = ("storage", "catalog", "notifier")
+# Where a service is not simply its own module.
+_COMMANDS = {"inspector": ("sluice_storage", "inspect")}
 
 
 def module(name: str, *arguments: str) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ class Service(SupervisedServer):
         """`settings` are environment variables besides those every stack sets."""
         program = Program(
             name=name,
-            command=module(f"sluice_{name}", "serve"),
+            command=module(*_COMMANDS.get(name, (f"sluice_{name}", "serve"))),
             environment={**service_environment(name, addresses, credentials), **settings},
             log=log,
         )

@@ -1,4 +1,4 @@
-"""A whole Sluice on this machine: three servers, four services, one data folder."""
+"""A whole Sluice on this machine: three servers, our services, one data folder."""
 
 import asyncio
 import os
@@ -30,8 +30,8 @@ MakeServers = Callable[[Path, Credentials], Servers]
 class Stack:
     """Runs everything while its `async with` block lasts; keeps the data for the next time.
 
-    Members are called gateway, storage, catalog, notifier, nats, postgres and objects. Each can be
-    killed and started again; it keeps its port.
+    Members are called gateway, storage, catalog, notifier, inspector, nats, postgres and objects.
+    Each can be killed and started again; it keeps its port.
     """
 
     def __init__(

@@ -39,6 +39,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from sluice_contracts.envelope import wrap
 from sluice_contracts.facts import Fact
+from sluice_contracts.tasks import Priority, Task
 from sluice_contracts.topology import EVENTS
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.trace import current_trace
@@ -209,7 +210,7 @@ def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) ->
 
 
 class Outbox:
-    """Writes facts beside the change they announce: all at once, when `flush` is called."""
+    """Writes facts and tasks beside the change they follow from, all at once, with `flush`."""
 
     def __init__(self, session: Session, table: Table, service: str) -> None:
         self._session = session
@@ -239,6 +240,26 @@ class Outbox:
                     "payload": fact.model_dump_json(),
                 }
             )
+
+    def add_task(self, task: Task, priority: Priority = "normal") -> None:
+        """Have `task` done once this transaction commits."""
+        event_id = str(uuid6.uuid7())
+        headers = {
+            "content-type": "application/json",
+            "Nats-Msg-Id": event_id,
+            "task_type": task.KIND,
+            "priority": priority,
+            **current_trace().headers(),
+        }
+        self._rows.append(
+            {
+                "event_id": event_id,
+                "aggregate_id": task.aggregate_id(),
+                "subject": task.subject(priority),
+                "headers": headers,
+                "payload": task.model_dump_json(),
+            }
+        )
 
     async def flush(self) -> None:
         """Write what was added; the last thing before the commit."""

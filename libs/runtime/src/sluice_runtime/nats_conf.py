@@ -6,9 +6,10 @@ permission. `*` matches only a whole token: a pattern such as `catalog-*` would 
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sluice_contracts.facts import StatusChanged
-from sluice_contracts.questions import QUESTIONS
+from sluice_contracts.questions import QUESTIONS, LinkObject, Question, ReportStatus
 from sluice_contracts.topology import (
     AUTH_CHANGED,
     CONSUMERS,
@@ -16,6 +17,7 @@ from sluice_contracts.topology import (
     EVENTS,
     LIVE_EVENTS,
     PUBLISHERS,
+    TASK_SUBJECTS,
     dead_letter_subject,
 )
 
@@ -25,9 +27,16 @@ _ASKS = {
     "storage": ("catalog",),
     "operator": ("catalog", "storage"),
 }
-_HINTS = {
+# Who may put only these questions.
+_ASKS_ONLY: Mapping[str, tuple[type[Question[Any]], ...]] = {"inspector": (LinkObject,)}
+# Who answers nobody.
+_ANSWERS_NOT = ("gateway", "inspector")
+# What workers outside Sluice may do besides taking their tasks.
+_WORKER = (ReportStatus,)
+_HINTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "gateway": {"publish": (), "subscribe": ("sluice.live.v1.>",)},
     "storage": {"publish": ("sluice.live.v1.reply.>",), "subscribe": ()},
+    "inspector": {"publish": (), "subscribe": ()},
     "catalog": {"publish": ("sluice.live.v1.reply.>", AUTH_CHANGED), "subscribe": ()},
     "notifier": {"publish": (LIVE_EVENTS,), "subscribe": ()},
 }
@@ -55,7 +64,7 @@ _OPERATOR = (
     "sluice.v1.>",
 )
 SERVICES = tuple(PUBLISHERS)
-USERS = ("topology", *SERVICES, "operator", "subscriber")
+USERS = ("topology", *SERVICES, "operator", "subscriber", "worker")
 
 
 def _allow(subjects: Iterable[str], but: Iterable[str] = ()) -> str:
@@ -71,12 +80,16 @@ def _quoted(subjects: Iterable[str]) -> str:
 
 def _service_publishes(service: str) -> list[str]:
     subjects = [fact.pattern() for fact in PUBLISHERS[service]]
-    subjects += [
-        question.subject() for question in QUESTIONS if _may_ask(service, question.SERVICE)
-    ]
+    subjects += [question.subject() for question in QUESTIONS if _may_ask(service, question)]
     subjects += _HINTS[service]["publish"]
     subjects.append(f"$JS.API.STREAM.INFO.{EVENTS.name}")
-    for one in (consumer for consumer in CONSUMERS if consumer.service == service):
+    return subjects + _consumes(service)
+
+
+def _consumes(user: str) -> list[str]:
+    """What it takes to read the consumers of `user`."""
+    subjects = []
+    for one in (consumer for consumer in CONSUMERS if consumer.service == user):
         name = f"{one.stream.name}.{one.name}"
         subjects += [
             f"$JS.API.CONSUMER.INFO.{name}",
@@ -88,8 +101,8 @@ def _service_publishes(service: str) -> list[str]:
     return subjects
 
 
-def _may_ask(user: str, service: str) -> bool:
-    return service in _ASKS.get(user, ())
+def _may_ask(user: str, question: type[Question[Any]]) -> bool:
+    return question.SERVICE in _ASKS.get(user, ()) or question in _ASKS_ONLY.get(user, ())
 
 
 def _service_permissions(service: str) -> tuple[list[str], list[str]]:
@@ -97,9 +110,9 @@ def _service_permissions(service: str) -> tuple[list[str], list[str]]:
     if service == "notifier":
         publish += _TAIL
     if service == "catalog":
-        publish.append(f"$JS.API.DIRECT.GET.{EVENTS.name}.>")
+        publish += [f"$JS.API.DIRECT.GET.{EVENTS.name}.>", *TASK_SUBJECTS]
     subscribe = [f"_INBOX_{service}.>", *_HINTS[service]["subscribe"]]
-    if service != "gateway":
+    if service not in _ANSWERS_NOT:
         subscribe.append(f"sluice.rpc.v1.{service}.> {service}")
     return publish, subscribe
 
@@ -109,11 +122,14 @@ def permissions(user: str) -> tuple[list[str], list[str]]:
     if user == "topology":
         return ["$JS.API.>"], ["_INBOX_topology.>"]
     if user == "operator":
-        asks = [question.subject() for question in QUESTIONS if _may_ask(user, question.SERVICE)]
+        asks = [question.subject() for question in QUESTIONS if _may_ask(user, question)]
         return [*_OPERATOR, *asks], ["_INBOX_operator.>"]
     if user == "subscriber":
         status = StatusChanged.pattern()
         return [], [LIVE_EVENTS, status, "_INBOX_subscriber.>"]
+    if user == "worker":
+        reports = [question.subject() for question in _WORKER]
+        return [*_consumes(user), *reports], ["_INBOX_worker.>"]
     return _service_permissions(user)
 
 
@@ -124,7 +140,8 @@ def denied(user: str) -> tuple[str, ...]:
 
 def _user(name: str, password: str) -> str:
     publish, subscribe = permissions(name)
-    responses = '\n          allow_responses { max: 1, expires: "10s" }' if name in SERVICES else ""
+    answers = name in SERVICES and name not in _ANSWERS_NOT
+    responses = '\n          allow_responses { max: 1, expires: "10s" }' if answers else ""
     return f"""      {{ user: {name}, password: {password},
         permissions {{
           publish {_allow(publish, but=denied(name))}

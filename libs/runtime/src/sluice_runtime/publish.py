@@ -1,4 +1,4 @@
-"""One message into the event stream, confirmed.
+"""One message into the stream of its subject, confirmed.
 
 Messages are sent side by side, each with its own confirmation: measured, JetStream's atomic
 batches cost the server more than single messages until some fifty travel together.
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from nats.aio.client import Client
 
-from sluice_contracts.topology import EVENTS
+from sluice_contracts.topology import stream_of
 
 TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A fact ready to be sent; `headers` hold its id."""
+    """A fact or a task ready to be sent; `headers` hold its id."""
 
     subject: str
     body: bytes
@@ -33,6 +33,6 @@ async def publish(connection: Client, letter: Letter) -> None:
         letter.subject,
         letter.body,
         timeout=TIMEOUT_SECONDS,
-        stream=EVENTS.name,
+        stream=stream_of(letter.subject).name,
         headers=dict(letter.headers),
     )

@@ -3,15 +3,17 @@
 import asyncio
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
 
 from sluice_catalog import subscribers
-from sluice_catalog.database import open_work
+from sluice_catalog.database import make_partitions, open_work
 from sluice_catalog.database.tables import outbox
 from sluice_catalog.domain import WELL_KNOWN_TOKENS, token_digest
+from sluice_catalog.hints import AuthHints
 from sluice_catalog.ports import Deps
 from sluice_catalog.receipts import StreamReceipts
 from sluice_catalog.settings import CatalogSettings, ProvisionSettings
@@ -41,6 +43,7 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
     deps = Deps(
         work=lambda: open_work(engine),
         wake_relay=relay.wake,
+        tell_auth_changed=AuthHints(service.broker).tell,
         replies=NatsReplies(service.broker),
         receipts=StreamReceipts(service.broker),
         claim_lease=settings.claim_lease,
@@ -84,6 +87,7 @@ async def provision(settings: ProvisionSettings) -> None:
     url = settings.database_url.get_secret_value()
     await asyncio.to_thread(migrate, url, MIGRATIONS)
     engine = make_engine(url)
+    await make_partitions(engine, datetime.now(UTC))
     async with open_work(engine) as work:
         for key in settings.initial_keys:
             await work.keys.put(

@@ -1,16 +1,20 @@
 """The outside as the catalog sees it, and everything a use case may touch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
-from sluice_catalog.domain import Batch, Change, Recording, StoredObject, Upload
+from sluice_catalog.domain import Batch, Change, Chunk, Device, Recording, StoredObject, Upload
 from sluice_contracts.base import JsonObject
-from sluice_contracts.facts import Fact, ReplySubject
+from sluice_contracts.facts import Fact, ObjectInspected, ReplySubject
 from sluice_contracts.questions import (
+    ChunkView,
+    Gap,
     Idempotency,
+    ListChunks,
     OwnedObject,
     Page,
     Principal,
@@ -19,6 +23,7 @@ from sluice_contracts.questions import (
     UploadOutcome,
 )
 from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus
+from sluice_contracts.tasks import Priority, Task
 
 
 class Batches(Protocol):
@@ -69,6 +74,38 @@ class Objects(Protocol):
     async def find(self, keys: Sequence[str]) -> list[OwnedObject]: ...
 
 
+class Devices(Protocol):
+    async def add(self, device: Device) -> bool: ...
+    async def lock(self, tenant: str, device_id: UUID) -> Device: ...
+    async def with_token(self, token_hash: str) -> Device | None: ...
+    async def change(self, device_id: UUID, **values: Any) -> None: ...
+    async def seen(self, at: Mapping[UUID, datetime]) -> None: ...
+    async def page(self, tenant: str, *, after: Page | None, limit: int) -> list[Device]: ...
+
+
+class Chunks(Protocol):
+    async def add(self, added: Sequence[Chunk]) -> None: ...
+    async def known(self, chunk_ids: Sequence[UUID]) -> set[UUID]: ...
+    async def lock(self, tenant: str, chunk_id: UUID) -> Chunk: ...
+    async def save(self, chunk: Chunk) -> None: ...
+    async def view(self, tenant: str, chunk_id: UUID) -> ChunkView: ...
+    async def page(self, asked: ListChunks, limit: int) -> list[ChunkView]: ...
+    async def gaps(
+        self,
+        tenant: str,
+        device_id: UUID,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        tolerance_ms: int,
+        most: int,
+    ) -> list[Gap]: ...
+
+
+class Media(Protocol):
+    async def keep(self, fact: ObjectInspected) -> None: ...
+
+
 class Keys(Protocol):
     async def resolve(self, token_sha256: str) -> Principal | None: ...
     async def put(
@@ -87,6 +124,7 @@ class Replays(Protocol):
 
 class Outbox(Protocol):
     def add(self, *facts: Fact, at: datetime) -> None: ...
+    def add_task(self, task: Task, priority: Priority = ...) -> None: ...
 
 
 class Inbox(Protocol):
@@ -106,6 +144,12 @@ class Work(Protocol):
     @property
     def objects(self) -> Objects: ...
     @property
+    def devices(self) -> Devices: ...
+    @property
+    def chunks(self) -> Chunks: ...
+    @property
+    def media(self) -> Media: ...
+    @property
     def keys(self) -> Keys: ...
     @property
     def replays(self) -> Replays: ...
@@ -116,6 +160,7 @@ class Work(Protocol):
     def record(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None: ...
     def announce(self, changes: Sequence[Change], *, actor: str, at: datetime) -> None: ...
     async def steps_taken(self, kind: Kind, id_: str) -> int: ...
+    async def steps_of(self, kind: Kind, ids: Sequence[str]) -> dict[str, int]: ...
     def now(self) -> datetime: ...
     async def clock(self) -> datetime: ...
     async def ping(self) -> None: ...
@@ -140,6 +185,7 @@ class Deps:
 
     work: Callable[[], AbstractAsyncContextManager[Work]]
     wake_relay: Callable[[], None]
+    tell_auth_changed: Callable[[], Awaitable[None]]
     replies: Replies
     receipts: Receipts
     claim_lease: timedelta

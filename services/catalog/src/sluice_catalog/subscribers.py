@@ -6,7 +6,17 @@ import uuid6
 from faststream.nats import NatsBroker
 
 from sluice_catalog.ports import Deps
-from sluice_catalog.usecases import batches, keys, objects, recordings, upkeep, uploads
+from sluice_catalog.usecases import (
+    batches,
+    chunks,
+    devices,
+    keys,
+    objects,
+    recordings,
+    status,
+    upkeep,
+    uploads,
+)
 from sluice_contracts import questions
 from sluice_contracts.topology import CATALOG_OBJECTS
 from sluice_runtime.batch_listener import BatchListener
@@ -32,11 +42,17 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.ReleaseClaim, partial(uploads.release_claim, deps=deps))
     answers.to(questions.RegisterRecordings, partial(recordings.register_recordings, deps=deps))
     answers.to(questions.GetRecording, partial(recordings.get_recording, deps=deps))
-    answers.to(questions.ReportStatus, partial(recordings.report_status, deps=deps))
+    answers.to(questions.ReportStatus, partial(status.report_status, deps=deps))
     answers.to(questions.GetBatch, partial(batches.get_batch, deps=deps))
     answers.to(questions.ListBatches, partial(batches.list_batches, deps=deps))
     answers.to(questions.ShowBatches, partial(batches.show_batches, deps=deps))
     answers.to(questions.DeleteBatch, partial(batches.delete_batch, deps=deps))
+    answers.to(questions.AddDevice, partial(devices.add_device, deps=deps))
+    answers.to(questions.ListDevices, partial(devices.list_devices, deps=deps))
+    answers.to(questions.ChangeDevice, partial(devices.change_device, deps=deps))
+    answers.to(questions.GetChunk, partial(chunks.get_chunk, deps=deps))
+    answers.to(questions.ListChunks, partial(chunks.list_chunks, deps=deps))
+    answers.to(questions.FindGaps, partial(chunks.find_gaps, deps=deps))
     answers.to(questions.ListOwnedObjects, partial(objects.list_owned, deps=deps))
     answers.to(questions.FindOwners, partial(objects.find_owners, deps=deps))
     answers.to(questions.CheckDatabase, partial(upkeep.check_database, deps=deps))

@@ -9,7 +9,16 @@ from fastapi import FastAPI
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sluice_gateway.routes import events, media, pages, problems, recordings, status
+from sluice_gateway.routes import (
+    chunks,
+    devices,
+    events,
+    media,
+    pages,
+    problems,
+    recordings,
+    status,
+)
 from sluice_gateway.routes.edge import Edge
 from sluice_runtime.trace import CORRELATION_HEADER, new_trace, tracing
 from sluice_runtime.web import problem_response
@@ -100,6 +109,6 @@ def make_app(app: FastAPI, edge: Edge) -> FastAPI:
     app.state.edge = edge
     problems.install(app)
     app.add_middleware(Around)
-    for door in (recordings, media, events, status, pages):
+    for door in (recordings, chunks, devices, media, events, status, pages):
         app.include_router(door.router)
     return app

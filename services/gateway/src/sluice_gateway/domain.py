@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -19,6 +20,9 @@ from sluice_runtime.errors import NotFound, Rejected
 SCOPE_READ = "recordings:read"
 SCOPE_WRITE = "recordings:write"
 SCOPE_EVENTS = "events:read"
+SCOPE_ADMIN = "admin"
+SCOPE_CHUNKS_READ = "chunks:read"
+SCOPE_CHUNKS_WRITE = "chunks:write"
 
 # Served as they are; everything else is a download.
 _INLINE_TYPES = re.compile(
@@ -78,6 +82,14 @@ def known_recording_id(text: str) -> str:
 def known_upload_id(text: str) -> str:
     """`text`, if an upload could be called so. Raises `NotFound` otherwise."""
     return _known(text, "upl", "upload")
+
+
+def known_uuid(text: str, kind: str) -> UUID:
+    """`text`, if a `kind` could be called so. Raises `NotFound` otherwise."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"There is no {kind} {text[:64]!r}.", code=f"{kind}-not-found") from error
 
 
 def _known(text: str, prefix: str, kind: str) -> str:
@@ -177,7 +189,7 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     return ByteRange(first, last) if first <= last else None
 
 
-_ID = re.compile(r"[a-z]{1,8}_[a-z0-9]{8,40}")
+_ID = re.compile(r"[a-z]{1,8}_[a-z0-9]{8,40}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def encode_cursor(page: Page | None) -> str | None:

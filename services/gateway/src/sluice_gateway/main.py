@@ -14,6 +14,7 @@ from sluice_gateway.claims import CoalescedClaims
 from sluice_gateway.domain import UploadTokens
 from sluice_gateway.live import LiveEvents
 from sluice_gateway.outcomes import NatsOutcomes
+from sluice_gateway.places import CoalescedPlaces
 from sluice_gateway.ports import Deps, Limits
 from sluice_gateway.principals import CachedPrincipals
 from sluice_gateway.routes.edge import Edge, Places, Remembered
@@ -43,6 +44,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
         store=store,
         media=media,
         claims=CoalescedClaims(asker),
+        places=CoalescedPlaces(asker),
         announcer=Announcer(service.broker, "gateway"),
         outcomes=outcomes,
         live=live,
@@ -89,6 +91,9 @@ def _limits(settings: GatewaySettings) -> Limits:
         presign_lifetime_seconds=settings.presign_lifetime_seconds,
         register_timeout_seconds=settings.register_timeout_seconds,
         max_upload_bytes=settings.max_upload_bytes,
+        max_chunk_bytes=settings.max_chunk_bytes,
+        max_call_bytes=settings.max_call_bytes,
+        max_render_bytes=settings.max_render_bytes,
         parts_in_flight=settings.parts_in_flight,
         min_rate_bytes=settings.min_upload_rate_bytes,
         min_rate_seconds=settings.min_upload_rate_seconds,

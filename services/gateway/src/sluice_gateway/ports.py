@@ -8,7 +8,14 @@ from typing import Protocol
 
 from sluice_contracts.api import PublicEvent
 from sluice_contracts.facts import Fact
-from sluice_contracts.questions import Claim, Principal, UploadClaimed, UploadOutcome
+from sluice_contracts.questions import (
+    Claim,
+    PlaceUpload,
+    Principal,
+    UploadClaimed,
+    UploadOutcome,
+    UploadPlaced,
+)
 from sluice_gateway.domain import ByteRange, UploadTokens
 from sluice_runtime.rpc import Asks
 
@@ -37,6 +44,12 @@ class Claims(Protocol):
     """Gives the single use of an upload to one sender; raises `SluiceError` when it does not."""
 
     async def claim(self, claim: Claim) -> UploadClaimed: ...
+
+
+class FindsPlaces(Protocol):
+    """Says where files are going to lie; raises `SluiceError` when nobody does."""
+
+    async def place(self, place: PlaceUpload) -> UploadPlaced: ...
 
 
 class Waiting(Protocol):
@@ -80,6 +93,9 @@ class Limits:
     presign_lifetime_seconds: int
     register_timeout_seconds: float
     max_upload_bytes: int
+    max_chunk_bytes: int
+    max_call_bytes: int
+    max_render_bytes: int
     parts_in_flight: int
     min_rate_bytes: int
     min_rate_seconds: float
@@ -93,6 +109,7 @@ class Deps:
     store: ByteStore
     media: ByteStore
     claims: Claims
+    places: FindsPlaces
     announcer: Announces
     outcomes: Outcomes
     live: Live

@@ -19,6 +19,9 @@ class GatewaySettings(ServiceSettings):
     presign_lifetime_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
     register_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     max_upload_bytes: Annotated[int, Field(ge=1)] = 5 * GIB
+    max_chunk_bytes: Annotated[int, Field(ge=1, le=64 * MIB)] = 10 * MIB
+    max_call_bytes: Annotated[int, Field(ge=1)] = GIB
+    max_render_bytes: Annotated[int, Field(ge=1)] = 256 * MIB
     max_json_bytes: Annotated[int, Field(ge=1024)] = MIB
     max_uploads_in_flight: Annotated[int, Field(ge=1)] = 64
     parts_in_flight: Annotated[int, Field(ge=1, le=8)] = 2

@@ -2,19 +2,43 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 
 import puremagic
+
+from sluice_contracts.facts import (
+    CallUpload,
+    ChunkUpload,
+    DirectUpload,
+    RecordingUpload,
+    RenderUpload,
+)
+from sluice_contracts.questions import PlaceUpload
 
 MIB = 1024**2
 MAX_PARTS = 10_000
 HEAD_BYTES = 512
 
-# Objects that clients sent lie below the first prefix, what Sluice knows of them below the
-# second, so that no client's name can ever collide with ours.
+# What Sluice knows of objects lies below prefixes of its own, which no door's layout begins with.
 OBJECTS = "tenants/"
 REGISTRATIONS = "registrations/"
 DESCRIPTIONS = "descriptions/"
+PROBES = "health/"
+
+_EXTENSIONS = {
+    "opus": "ogg",
+    "vorbis": "ogg",
+    "ogg": "ogg",
+    "wav": "wav",
+    "pcm": "wav",
+    "pcm_s16le": "wav",
+    "pcm_s24le": "wav",
+    "mp3": "mp3",
+    "flac": "flac",
+    "aac": "m4a",
+    "alac": "m4a",
+    "m4a": "m4a",
+}
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
@@ -43,6 +67,45 @@ def safe_name(filename: str) -> str:
 def recording_key(tenant: str, day: datetime, recording_id: str, filename: str) -> str:
     """The key of a recording; `day` must be in UTC."""
     return f"{OBJECTS}{tenant}/recordings/{day:%Y/%m/%d}/{recording_id}/{safe_name(filename)}"
+
+
+def upload_key(place: PlaceUpload, environment: str) -> str:
+    """The key of a file that comes through a form, or from its client itself: each door has a
+    layout of its own, made of typed fields and of nothing a client wrote freely."""
+    match place.registration:
+        case ChunkUpload() as chunk:
+            start = chunk.start_ts.astimezone(UTC)
+            name = f"chunk_{start:%Y%m%dT%H%M%S}{start.microsecond // 1000:03}Z_{chunk.chunk_id}"
+            folder = f"{chunk.point_id}/{chunk.register_id}/{start:%Y-%m-%d/%H}"
+            return f"audio/{folder}/{name}.{extension_of(chunk.codec)}"
+        case CallUpload() as call:
+            return f"{call.created_at.astimezone(UTC):%Y/%m/%d}/{call.call_id}.{call.format}"
+        case RenderUpload() as render:
+            return f"{environment}/renders/{render.render_id}.{render.format}"
+        case DirectUpload() as direct:
+            day = direct.created_at.astimezone(UTC)
+            name = safe_name(direct.filename)
+            return f"{OBJECTS}{place.tenant}/uploads/{day:%Y/%m/%d}/{place.upload_id}/{name}"
+        case RecordingUpload() as recording:
+            raise AssertionError(f"{recording.recording_id} has its place since it was planned")
+
+
+def extension_of(codec: str) -> str:
+    """The extension of files in which a codec usually travels; `bin` for one we never heard of."""
+    return _EXTENSIONS.get(codec.lower(), "bin")
+
+
+def next_key(after: str) -> str:
+    """Where a listing of clients' objects goes on: what Sluice keeps beside them is left out."""
+    for ours in (DESCRIPTIONS, REGISTRATIONS, PROBES):
+        if after.startswith(ours):
+            return ours.rstrip("/") + chr(ord("/") + 1)
+    return after
+
+
+def is_ours(key: str) -> bool:
+    """Whether Sluice itself wrote the object at `key`."""
+    return key.startswith((DESCRIPTIONS, REGISTRATIONS, PROBES))
 
 
 def registration_key(key: str) -> str:

@@ -17,6 +17,7 @@ from sluice_runtime.rpc import NatsAsker
 from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
 from sluice_storage import subscribers
+from sluice_storage.inspector.main import main as inspect
 from sluice_storage.ports import Deps, Limits
 from sluice_storage.settings import StorageSettings, StoreSettings
 from sluice_storage.usecases.upkeep import sweep
@@ -51,6 +52,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
             link_lifetime=settings.link_lifetime,
             orphan_age=settings.orphan_age,
         ),
+        environment=settings.environment,
         now=lambda: datetime.now(UTC),
     )
     subscribers.bind(service.broker, deps)
@@ -83,11 +85,13 @@ async def provision(settings: StoreSettings) -> None:
 
 
 def main() -> None:
-    """`sluice-storage serve` or `sluice-storage provision`."""
+    """`sluice-storage serve`, `sluice-storage provision` or `sluice-storage inspect`."""
     if sys.argv[1:] == ["provision"]:
         asyncio.run(provision(read_settings(StoreSettings)))
     elif sys.argv[1:] in ([], ["serve"]):
         service, app = build(read_settings(StorageSettings))
         service.serve(app)
+    elif sys.argv[1:] == ["inspect"]:
+        inspect()
     else:
-        raise SystemExit("usage: sluice-storage [serve|provision]")
+        raise SystemExit("usage: sluice-storage [serve|provision|inspect]")

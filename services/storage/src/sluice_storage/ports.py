@@ -69,4 +69,5 @@ class Deps:
     asker: Asks
     finishing: NamedLocks
     limits: Limits
+    environment: str
     now: Callable[[], datetime]

@@ -12,6 +12,7 @@ from sluice_contracts.questions import (
     LinkObject,
     ListFoundObjects,
     PlaceRecordings,
+    PlaceUploads,
     RemoveObject,
     RestateObject,
     SignParts,
@@ -43,6 +44,7 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
 
     answers = Answers(broker, "storage")
     answers.to(PlaceRecordings, partial(uploads.place_recordings, deps=deps))
+    answers.to(PlaceUploads, partial(uploads.place_uploads, deps=deps))
     answers.to(BeginUpload, partial(uploads.begin_upload, deps=deps))
     answers.to(SignParts, partial(uploads.sign_parts, deps=deps))
     answers.to(AbandonUpload, partial(uploads.abandon_upload, deps=deps))

@@ -7,9 +7,25 @@ holds an error: silence would cost the caller its whole timeout.
 
 from sluice_contracts.base import Contract
 from sluice_contracts.questions.base import Done, Failure, FailureDetail, Question
+from sluice_contracts.questions.chunks import (
+    Chunks,
+    ChunkView,
+    FindGaps,
+    Gap,
+    Gaps,
+    GetChunk,
+    ListChunks,
+)
+from sluice_contracts.questions.devices import (
+    AddDevice,
+    ChangeDevice,
+    Devices,
+    DeviceView,
+    ListDevices,
+)
 from sluice_contracts.questions.events import ListEvents, LogEntries, LogEntry
 from sluice_contracts.questions.health import CheckDatabase, CheckStore, PartState
-from sluice_contracts.questions.keys import Principal, ResolveKey
+from sluice_contracts.questions.keys import DeviceIdentity, Principal, ResolveKey
 from sluice_contracts.questions.objects import (
     FindOwners,
     ListOwnedObjects,
@@ -45,6 +61,8 @@ from sluice_contracts.questions.storage import (
     PlaceItem,
     PlaceRecordings,
     Places,
+    PlaceUpload,
+    PlaceUploads,
     RemoveObject,
     RestateObject,
     SignedLink,
@@ -53,6 +71,8 @@ from sluice_contracts.questions.storage import (
     SignParts,
     StoredRegistration,
     UploadBegun,
+    UploadPlaced,
+    UploadsPlaced,
 )
 from sluice_contracts.questions.uploads import (
     Claim,
@@ -78,28 +98,41 @@ QUESTIONS: tuple[type[Question[Contract]], ...] = tuple(
 __all__ = [
     "QUESTIONS",
     "AbandonUpload",
+    "AddDevice",
     "BatchState",
     "BatchStates",
     "BatchView",
     "BatchViews",
     "BeginUpload",
+    "ChangeDevice",
     "CheckDatabase",
     "CheckStore",
+    "ChunkView",
+    "Chunks",
     "Claim",
     "ClaimResult",
     "ClaimUploads",
     "DeleteBatch",
+    "DeviceIdentity",
+    "DeviceView",
+    "Devices",
     "Done",
     "Failure",
     "FailureDetail",
+    "FindGaps",
     "FindOwners",
     "FoundObject",
     "FoundObjects",
+    "Gap",
+    "Gaps",
     "GetBatch",
+    "GetChunk",
     "GetRecording",
     "Idempotency",
     "LinkObject",
     "ListBatches",
+    "ListChunks",
+    "ListDevices",
     "ListEvents",
     "ListFoundObjects",
     "ListOwnedObjects",
@@ -111,6 +144,8 @@ __all__ = [
     "PartState",
     "PlaceItem",
     "PlaceRecordings",
+    "PlaceUpload",
+    "PlaceUploads",
     "Places",
     "PlanUploads",
     "PlannedUpload",
@@ -136,6 +171,8 @@ __all__ = [
     "UploadBegun",
     "UploadClaimed",
     "UploadOutcome",
+    "UploadPlaced",
     "UploadsClaimed",
+    "UploadsPlaced",
     "UploadsPlanned",
 ]

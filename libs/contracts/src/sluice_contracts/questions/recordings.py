@@ -143,7 +143,7 @@ class ReportStatus(Question[Done]):
     SERVICE, ENTITY, VERB, ANSWER = "catalog", "status", "report", Done
 
     tenant: Token
-    kind: Literal[Kind.RECORDING]
+    kind: Literal[Kind.RECORDING, Kind.CHUNK, Kind.CALL]
     id: str
     status: str
     reason: Annotated[str, Field(max_length=1000)] | None = None

@@ -60,6 +60,38 @@ class BeginUpload(Question[UploadBegun]):
     size_bytes: Size | None
 
 
+class PlaceUpload(Contract):
+    """A file that is about to come through a form; what it is going to be decides its place."""
+
+    tenant: Token
+    upload_id: UploadId
+    registration: Registration
+    content_type: str
+    size_bytes: Size | None
+
+
+class UploadPlaced(Contract):
+    """Where a file is going to lie, and how to send it there."""
+
+    bucket: str
+    key: ObjectKey
+    begun: UploadBegun
+
+
+class UploadsPlaced(Contract):
+    """One for each place asked for, in their order."""
+
+    placed: tuple[UploadPlaced, ...]
+
+
+class PlaceUploads(Question[UploadsPlaced]):
+    """Find places for files and sign what is needed to send them; nothing is reserved."""
+
+    SERVICE, ENTITY, VERB, ANSWER = "storage", "upload", "place", UploadsPlaced
+
+    uploads: Annotated[tuple[PlaceUpload, ...], Field(min_length=1, max_length=100)]
+
+
 class SignedParts(Contract):
     parts: tuple[SignedPart, ...]
 

@@ -5,11 +5,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from sluice_catalog.domain import Batch, Recording, StoredObject, Upload
+from sluice_catalog.domain import Batch, Chunk, Device, Recording, StoredObject, Upload
 from sluice_contracts.statuses import BatchStatus, RecordingStatus, UploadStatus
 
 
-def columns_of(value: Batch | Upload | Recording | StoredObject) -> dict[str, Any]:
+def columns_of(
+    value: Batch | Upload | Recording | StoredObject | Device | Chunk,
+) -> dict[str, Any]:
     """`value` as the columns of its row."""
     return {field.name: getattr(value, field.name) for field in fields(value)}
 

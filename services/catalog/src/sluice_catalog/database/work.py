@@ -5,11 +5,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sluice_catalog.database.batches import SqlBatches
+from sluice_catalog.database.chunks import SqlChunks
+from sluice_catalog.database.devices import SqlDevices
 from sluice_catalog.database.keys import SqlKeys
+from sluice_catalog.database.media import SqlMedia
 from sluice_catalog.database.objects import SqlObjects
 from sluice_catalog.database.recordings import SqlRecordings
 from sluice_catalog.database.replays import SqlReplays
@@ -32,6 +35,9 @@ class SqlWork:
         self.uploads = SqlUploads(session)
         self.recordings = SqlRecordings(session)
         self.objects = SqlObjects(session)
+        self.devices = SqlDevices(session)
+        self.chunks = SqlChunks(session)
+        self.media = SqlMedia(session)
         self.keys = SqlKeys(session)
         self.replays = SqlReplays(session)
         self.inbox = Inbox(session, inbox)
@@ -55,6 +61,19 @@ class SqlWork:
         query = select(last).where(status_history.c.kind == kind, status_history.c.id == id_)
         steps: int = (await self._session.execute(query)).scalar_one()
         return steps
+
+    async def steps_of(self, kind: Kind, ids: Sequence[str]) -> dict[str, int]:
+        """As `steps_taken`, of several things; one without a history is left out."""
+        query = (
+            select(status_history.c.id, func.max(status_history.c.sequence).label("steps"))
+            .where(
+                status_history.c.kind == kind,
+                status_history.c.id == any_(bindparam("ids", list(ids), ARRAY(Text))),
+            )
+            .group_by(status_history.c.id)
+        )
+        rows = await self._session.execute(query)
+        return {row.id: row.steps for row in rows}
 
     def now(self) -> datetime:
         """The moment this work began; the same for all that happens in it."""

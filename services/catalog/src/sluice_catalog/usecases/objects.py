@@ -1,8 +1,9 @@
 """What storage tells the catalog about objects, and what reconciliation asks."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeGuard
 
 from sluice_catalog.domain import (
@@ -14,6 +15,7 @@ from sluice_catalog.domain import (
 )
 from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.batches import rederive
+from sluice_catalog.usecases.chunks import take_chunks
 from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
@@ -21,9 +23,11 @@ from sluice_contracts.facts import (
     ObjectDamaged,
     ObjectDeleted,
     ObjectDiscarded,
+    ObjectInspected,
     ObjectRejected,
     ObjectStored,
     ObjectVerified,
+    RecordingUpload,
 )
 from sluice_contracts.questions import (
     Done,
@@ -60,6 +64,7 @@ News = (
     | ObjectVerified
     | ObjectDamaged
     | ObjectDeleted
+    | ObjectInspected
 )
 
 
@@ -99,6 +104,8 @@ async def _take(fact: News, work: Work) -> None:
             await work.objects.mark([fact.upload_id], state="damaged")
             failed = (RecordingStatus.FAILED,)
             await _advance(work, fact.upload_id, failed, actor=_ACTOR, reason=fact.detail)
+        case ObjectInspected():
+            await work.media.keep(fact)
         case ObjectDeleted():
             await work.objects.remove_discarded(fact.key)
 
@@ -129,7 +136,39 @@ def _outcome(fact: ObjectStored | ObjectRejected, failure: FailureDetail | None)
 
 
 async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
-    """Own objects from now on: their rows, the uploads registered, subscribers told.
+    """Own objects from now on, each in the way of its door.
+
+    Returns the ids of the events whose object is nobody's.
+    """
+    by_kind: dict[str, list[Event[ObjectStored]]] = {}
+    for event in events:
+        by_kind.setdefault(event.data.registration.kind, []).append(event)
+    unowned: set[str] = set()
+    for kind, stored in by_kind.items():
+        unowned |= await _DOORS[kind](stored, work)
+    return unowned
+
+
+async def _take_form_files(
+    events: Sequence[Event[ObjectStored]],
+    work: Work,
+    make: Callable[[Sequence[Event[ObjectStored]], Work], Awaitable[None]],
+) -> set[str]:
+    """Files that came through a form: what they are is made in one step with owning them."""
+    buried = await work.uploads.buried([event.data.upload_id for event in events])
+    owned = [event for event in events if event.data.upload_id not in buried]
+    objects = [_object_of(event.data) for event in owned]
+    for event in events:
+        if event.data.upload_id in buried:
+            with tracing(trace_of(event.envelope)):
+                objects.append(_discard(event.data, work.now(), work))
+    await work.objects.add(objects)
+    await make(owned, work)
+    return {event.envelope.id for event in events if event.data.upload_id in buried}
+
+
+async def _take_planned(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
+    """Own the bytes of planned uploads: their rows, the uploads registered, subscribers told.
 
     Returns the ids of the events whose object is nobody's.
 
@@ -137,8 +176,6 @@ async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set
     lost, and their registration is enough to bring it back.
     """
     unowned: set[str] = set()
-    if not events:
-        return unowned
     ids = [event.data.upload_id for event in events]
     uploads = await work.uploads.lock_many(ids)
     missing = [one for one in ids if one not in uploads]
@@ -219,6 +256,7 @@ def _discard(fact: ObjectStored, now: datetime, work: Work) -> StoredObject:
 async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Upload:
     """The upload, and if need be the batch, that this registration speaks of."""
     told = fact.registration
+    assert isinstance(told, RecordingUpload)
     first = await work.steps_taken(Kind.BATCH, told.batch_id) + 1
     batch = Batch(
         told.batch_id, fact.tenant, BatchStatus.OPEN, first, fact.stored_at, told.created_by
@@ -336,3 +374,10 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
             await work.commit()
     deps.wake_relay()
     return Done()
+
+
+# How each door owns what was stored for it.
+_DOORS: Mapping[str, Callable[[Sequence[Event[ObjectStored]], Work], Awaitable[set[str]]]] = {
+    "recording": _take_planned,
+    "chunk": partial(_take_form_files, make=take_chunks),
+}

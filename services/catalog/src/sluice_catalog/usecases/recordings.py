@@ -9,7 +9,6 @@ from sluice_catalog.usecases.batches import rederive
 from sluice_contracts.facts import RecordingRegistered, StoredBytes
 from sluice_contracts.questions import (
     BatchState,
-    Done,
     GetRecording,
     RecordingItem,
     RecordingView,
@@ -194,30 +193,19 @@ async def get_recording(question: GetRecording, deps: Deps) -> RecordingView:
         return await work.recordings.view(question.tenant, question.recording_id)
 
 
-async def report_status(question: ReportStatus, deps: Deps) -> Done:
+async def move_recording(question: ReportStatus, status: RecordingStatus, work: Work) -> None:
     """Take a worker's word for how far it is.
 
     Raises:
         NotFound: there is no such recording.
-        Rejected: recordings have no such status.
-        Conflict: the table has no such move; nothing changed.
+        IllegalTransition: the table has no such move.
     """
-    try:
-        status = RecordingStatus(question.status)
-    except ValueError as error:
-        raise Rejected(
-            f"A recording cannot be {question.status!r}.", code="unknown-status"
-        ) from error
-    async with deps.work() as work:
-        found = await work.recordings.find(question.tenant, question.id)
-        batch, recording = await lock_recording(work, found)
-        if recording is not None:
-            await advance(
-                work, batch, recording, (status,), actor=question.actor, reason=question.reason
-            )
-        await work.commit()
-    deps.wake_relay()
-    return Done()
+    found = await work.recordings.find(question.tenant, question.id)
+    batch, recording = await lock_recording(work, found)
+    if recording is not None:
+        await advance(
+            work, batch, recording, (status,), actor=question.actor, reason=question.reason
+        )
 
 
 async def lock_recording(work: Work, found: Recording) -> tuple[Batch, Recording | None]:

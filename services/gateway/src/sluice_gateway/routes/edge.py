@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
@@ -152,13 +152,16 @@ async def find_principal(request: Request, edge: Edge, *, in_query: bool) -> Pri
 
 
 def require(
-    scope: str, *, in_query: bool = False
+    scope: str | None, *, in_query: bool = False
 ) -> Callable[[Request, Edge], Awaitable[Principal]]:
-    """A dependency: the caller, who must have `scope`. `?key=` counts only where a door says so."""
+    """A dependency: the caller, who must have `scope`. `?key=` counts only where a door says so.
+
+    Without a scope anybody who has a token is let in, and the route decides.
+    """
 
     async def dependency(request: Request, edge: EdgeDep) -> Principal:
         principal = await find_principal(request, edge, in_query=in_query)
-        if scope not in principal.scopes:
+        if scope is not None and scope not in principal.scopes:
             raise Forbidden(f"This key lacks the scope {scope}.")
         return principal
 
@@ -247,6 +250,24 @@ def _is_trusted(request: Request, edge: Edge) -> bool:
 
 def _first(request: Request, header: str) -> str:
     return request.headers.get(header, "").split(",")[0].strip()
+
+
+def content_length(request: Request) -> int | None:
+    """How many bytes the sender promises; None when it does not say. Raises `Rejected`."""
+    text = request.headers.get("content-length")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Rejected("The Content-Length is not a number.", code="body-incomplete")
+    return int(text)
+
+
+def link_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Point to the next page; the key of a page that was asked for by link is left out."""
+    if cursor is not None:
+        url = request.url.remove_query_params(["key", "token", "access_token"])
+        url = url.include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -9,11 +9,18 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.background import BackgroundTask
 
 from sluice_contracts.api import Problem
-from sluice_contracts.questions import Principal
-from sluice_gateway.domain import SCOPE_READ, ByteRange, Unsatisfiable, is_inline, parse_range
+from sluice_contracts.questions import GetRecording, Principal
+from sluice_gateway.domain import (
+    SCOPE_READ,
+    ByteRange,
+    Unsatisfiable,
+    is_inline,
+    known_recording_id,
+    parse_range,
+)
 from sluice_gateway.ports import Deps
-from sluice_gateway.routes.edge import EdgeDep, require
-from sluice_gateway.usecases.media import Playable, find_playable
+from sluice_gateway.routes.edge import Edge, EdgeDep, require
+from sluice_gateway.usecases.media import Playable, Source, link
 from sluice_runtime.web import problem_response
 
 router = APIRouter(tags=["media"])
@@ -21,17 +28,36 @@ router = APIRouter(tags=["media"])
 _SANDBOX = "default-src 'none'; sandbox"
 
 
+ProxyParam = Annotated[bool | None, Query()]
+
+
 @router.head("/media/{recording_id}", include_in_schema=False)
 @router.get("/media/{recording_id}", responses={404: {"model": Problem}})
-async def play(
+async def play_recording(
     request: Request,
     recording_id: str,
     principal: Annotated[Principal, Depends(require(SCOPE_READ, in_query=True))],
     edge: EdgeDep,
-    proxy: Annotated[bool | None, Query()] = None,
+    proxy: ProxyParam = None,
 ) -> Response:
     """The bytes of a recording; `?proxy=1` sends them through the gateway, with ranges."""
-    playable = await find_playable(principal.tenant, recording_id, edge.deps)
+    question = GetRecording(tenant=principal.tenant, recording_id=known_recording_id(recording_id))
+    recording = await edge.deps.asker.ask(question)
+    source = Source(
+        key=recording.key,
+        filename=recording.filename,
+        content_type=recording.content_type,
+        size_bytes=recording.size_bytes,
+        sha256=recording.sha256,
+    )
+    return await play(request, source, edge, proxy=proxy)
+
+
+async def play(
+    request: Request, source: Source, edge: Edge, *, proxy: bool | None = None
+) -> Response:
+    """A redirect to the object store, or the bytes; the setting decides where nobody asked."""
+    playable = await link(source, edge.deps)
     if proxy if proxy is not None else edge.media_proxy:
         return await _stream(request, playable, edge.deps)
     headers = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"}
@@ -40,7 +66,7 @@ async def play(
 
 
 async def _stream(request: Request, playable: Playable, deps: Deps) -> Response:
-    size = playable.recording.size_bytes
+    size = playable.source.size_bytes
     headers = _headers(playable)
     known = request.headers.get("if-none-match", "")
     if playable.etag in known or known.strip() == "*":
@@ -51,7 +77,7 @@ async def _stream(request: Request, playable: Playable, deps: Deps) -> Response:
         return problem_response(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
             "range-not-satisfiable",
-            f"The recording has {size} bytes.",
+            f"There are {size} bytes.",
             instance=request.url.path,
             headers={"Content-Range": f"bytes */{size}"},
         )

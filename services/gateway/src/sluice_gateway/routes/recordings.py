@@ -49,14 +49,16 @@ from sluice_gateway.routes.edge import (
     LimitParam,
     base_url,
     body_schema,
+    content_length,
     fingerprint,
     header_idempotency,
+    link_next,
     read_json,
     require,
 )
+from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.presign import presign
-from sluice_gateway.usecases.uploads import Answer, Offer, receive_upload
-from sluice_runtime.errors import Rejected
+from sluice_gateway.usecases.uploads import Offer, receive_upload
 
 router = APIRouter(
     tags=["recordings"], responses={401: {"model": Problem}, 503: {"model": Problem}}
@@ -110,7 +112,7 @@ async def put_upload(
         upload_id=upload_id,
         token=token,
         content_type=request.headers.get("content-type", ""),
-        size_bytes=_content_length(request),
+        size_bytes=content_length(request),
     )
     try:
         with edge.uploads.place():
@@ -122,15 +124,6 @@ async def put_upload(
         return Response(status_code=HTTPStatus.CREATED)
     where = {"Location": f"/batches/{received.batch_id}"}
     return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
-
-
-def _content_length(request: Request) -> int | None:
-    text = request.headers.get("content-length")
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise Rejected("The Content-Length is not a number.", code="body-incomplete")
-    return int(text)
 
 
 @router.post(
@@ -204,15 +197,8 @@ async def list_batches(
     )
     page = await edge.deps.asker.ask(question)
     following = encode_cursor(page.next)
-    _link_next(request, response, following)
+    link_next(request, response, following)
     return BatchList(items=tuple(_answer(one) for one in page.batches), next_cursor=following)
-
-
-def _link_next(request: Request, response: Response, cursor: str | None) -> None:
-    """Point to the next page; the key of a page that was asked for by link is left out."""
-    if cursor is not None:
-        url = request.url.remove_query_params(["key"]).include_query_params(cursor=cursor)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
 
 
 @router.delete(
@@ -241,7 +227,7 @@ async def show_batches(
     """Batches with everything the web page shows, newest first."""
     question = ShowBatches(tenant=principal.tenant, after=decode_cursor(cursor), limit=limit)
     page = await edge.deps.asker.ask(question)
-    _link_next(request, response, encode_cursor(page.next))
+    link_next(request, response, encode_cursor(page.next))
     return tuple(_shown(batch) for batch in page.batches)
 
 

@@ -13,6 +13,8 @@ from sluice_runtime.errors import Rejected
 
 router = APIRouter(tags=["status"])
 
+_REPORTED = (Kind.RECORDING, Kind.CHUNK, Kind.CALL)
+
 
 @router.post(
     "/api/v1/status",
@@ -24,9 +26,9 @@ async def report(
     principal: Annotated[Principal, Depends(require(SCOPE_WRITE))],
     edge: EdgeDep,
 ) -> StatusReport:
-    """Move a recording to its next status. An illegal move changes nothing."""
+    """Move a recording, a chunk or a call to its next status. An illegal move changes nothing."""
     asked, _ = await read_json(request, StatusReport, edge)
-    if asked.kind is not Kind.RECORDING:
+    if asked.kind not in _REPORTED:
         raise Rejected(
             f"The status of a {asked.kind} follows from others and cannot be reported.",
             code="status-is-derived",
@@ -34,7 +36,7 @@ async def report(
     await edge.deps.asker.ask(
         ReportStatus(
             tenant=principal.tenant,
-            kind=Kind.RECORDING,
+            kind=asked.kind,
             id=asked.id,
             status=asked.status,
             reason=asked.reason,

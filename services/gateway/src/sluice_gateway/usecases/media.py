@@ -1,17 +1,28 @@
-"""Playing a recording: a short-lived link, or its bytes through the gateway."""
+"""Playing what is stored: a short-lived link, or its bytes through the gateway."""
 
 from dataclasses import dataclass
 
-from sluice_contracts.questions import GetRecording, LinkObject, RecordingView, SignedLink
-from sluice_gateway.domain import disposition, known_recording_id, served_type
+from sluice_contracts.questions import LinkObject, SignedLink
+from sluice_gateway.domain import disposition, served_type
 from sluice_gateway.ports import Deps
 
 
 @dataclass(frozen=True)
-class Playable:
-    """A recording and where its bytes can be had for the next minutes."""
+class Source:
+    """Something that can be played, whatever door it came through."""
 
-    recording: RecordingView
+    key: str
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Playable:
+    """A source, and where its bytes can be had for the next minutes."""
+
+    source: Source
     link: SignedLink
     content_type: str
     disposition: str
@@ -19,16 +30,12 @@ class Playable:
     @property
     def etag(self) -> str:
         """The digest of the bytes: strong, and the same wherever they lie."""
-        return f'"{self.recording.sha256}"'
+        return f'"{self.source.sha256}"'
 
 
-async def find_playable(tenant: str, recording_id: str, deps: Deps) -> Playable:
-    """Raises `NotFound` for a recording of another tenant too."""
-    question = GetRecording(tenant=tenant, recording_id=known_recording_id(recording_id))
-    recording = await deps.asker.ask(question)
-    content_type = served_type(recording.content_type)
-    shown = disposition(recording.content_type, recording.filename)
-    link = await deps.asker.ask(
-        LinkObject(key=recording.key, content_type=content_type, disposition=shown)
-    )
-    return Playable(recording, link, content_type, shown)
+async def link(source: Source, deps: Deps) -> Playable:
+    """A link to the bytes, served as what is harmless."""
+    content_type = served_type(source.content_type)
+    shown = disposition(source.content_type, source.filename)
+    question = LinkObject(key=source.key, content_type=content_type, disposition=shown)
+    return Playable(source, await deps.asker.ask(question), content_type, shown)

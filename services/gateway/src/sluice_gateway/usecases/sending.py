@@ -14,7 +14,7 @@ from sluice_gateway.ports import Body, Deps
 from sluice_runtime.errors import Rejected
 
 # Bodies up to this size are held whole, which lets the store check their MD5.
-_WHOLE_BYTES = 1024**2
+WHOLE_BYTES = 1024**2
 _HEAD_BYTES = 512
 
 
@@ -34,7 +34,8 @@ class Sent:
 
 @dataclass
 class Sending:
-    """One body on its way. `put_url` was signed with the plan and serves a small body.
+    """One body on its way. `put_url` was signed with the plan and serves a small body; with
+    `begun_as` storage has been asked already.
 
     `begun` and `session_id` are set as soon as there is something to clean up.
     """
@@ -45,6 +46,7 @@ class Sending:
     put_url: str | None = None
     session_id: str | None = None
     begun: bool = field(default=False)
+    begun_as: UploadBegun | None = None
 
 
 async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
@@ -55,13 +57,11 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
         Unavailable: the store is away.
     """
     size = sending.size_bytes
-    if sending.put_url is not None and size is not None and size <= _WHOLE_BYTES:
+    if sending.put_url is not None and size is not None and size <= WHOLE_BYTES:
         sending.begun = True
         return await _send_whole(sending.put_url, sending, body, deps)
-    begun = await deps.asker.ask(
-        BeginUpload(
-            key=sending.key, content_type=sending.content_type, size_bytes=sending.size_bytes
-        )
+    begun = sending.begun_as or await deps.asker.ask(
+        BeginUpload(key=sending.key, content_type=sending.content_type, size_bytes=size)
     )
     sending.begun, sending.session_id = True, begun.session_id
     if begun.put_url is None:
@@ -81,7 +81,7 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
             yield chunk
         _require_all(sent, size)
 
-    if size > _WHOLE_BYTES:
+    if size > WHOLE_BYTES:
         await deps.store.put(url, hashed(), size, sending.content_type)
         return Sent(size, digest.hexdigest())
     data = b"".join([chunk async for chunk in hashed()])

@@ -3,48 +3,28 @@
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from prometheus_client import Counter, Histogram
-
-from sluice_contracts.facts import StoredBytes, StoreProof, UploadReceived
+from sluice_contracts.facts import RecordingUpload, StoredBytes, StoreProof, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
     Claim,
     ReleaseClaim,
     RenewClaim,
     UploadClaimed,
-    UploadOutcome,
 )
 from sluice_gateway.domain import known_upload_id
 from sluice_gateway.ports import Body, Deps, Waiting
+from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
 from sluice_gateway.usecases.sending import Sending, Sent, send
-from sluice_runtime.errors import Conflict, Rejected, SluiceError, Unavailable, revive
+from sluice_gateway.usecases.watching import Meter, metered, too_large, under_watch, watch_pace
+from sluice_runtime.errors import Rejected, SluiceError, Unavailable
 from sluice_runtime.facts import derived_id
 from sluice_runtime.trace import current_trace
 
-UPLOADS = Counter("sluice_uploads_total", "Uploads that ended", ["door", "outcome"])
-UPLOAD_BYTES = Counter("sluice_upload_bytes_total", "Bytes of uploads that were acknowledged")
-TIME_TO_REGISTERED = Histogram(
-    "sluice_time_to_registered_seconds", "From the last byte in the store to the committed row"
-)
-
 _DOOR = "recordings"
-_STALLED_SECONDS = 120.0
-
-# Joining the parts of a large object takes the store a while.
-_JOIN_TIMEOUT_SECONDS = 60.0
-
-
-class Answer(StrEnum):
-    """What is promised: the row is committed, or the bytes are safe and it will be."""
-
-    REGISTERED = "registered"
-    ACCEPTED = "accepted"
 
 
 @dataclass(frozen=True)
@@ -97,14 +77,18 @@ async def _receive(offer: Offer, body: Body, deps: Deps) -> Received:
         # Also when the sender left in the middle: then there is nobody left to answer.
         await asyncio.shield(_abandon(sending, lease, deps))
         raise
-    sent_at = time.monotonic()
     with deps.outcomes.expect(lease.claim_id) as waiting:
         await _announce(lease, sent, waiting, deps)
-        answer = await _outcome(waiting, sent, lease.holds(), deps)
-    UPLOAD_BYTES.inc(sent.size_bytes)
-    if answer is Answer.REGISTERED:
-        TIME_TO_REGISTERED.observe(time.monotonic() - sent_at)
-    return Received(answer, lease.claim.registration.batch_id)
+        # While the claim was still ours when JetStream confirmed, whoever claims next is shown
+        # that fact first.
+        answer = await await_answer(waiting, sent, deps, may_accept=lease.holds())
+    return Received(answer, _batch_of(lease))
+
+
+def _batch_of(lease: "_Lease") -> str:
+    registration = lease.claim.registration
+    assert isinstance(registration, RecordingUpload)
+    return registration.batch_id
 
 
 async def _claim(upload_id: str, content_type: str, deps: Deps) -> "_Lease":
@@ -150,70 +134,17 @@ class _Lease:
 def _check_size(size_bytes: int | None, deps: Deps) -> None:
     most = deps.limits.max_upload_bytes
     if size_bytes is not None and size_bytes > most:
-        raise Rejected(f"At most {most} bytes are taken.", code="body-too-large")
+        raise too_large(most)
     if size_bytes == 0:
         raise Rejected("The body is empty; send the bytes of the file.", code="empty-upload")
 
 
-@dataclass
-class _Meter:
-    """How far a body has come, and whether it is the sender we wait for."""
-
-    total: int = 0
-    waiting: bool = False
-
-
 async def _send_watched(sending: Sending, body: Body, lease: _Lease, deps: Deps) -> Sent:
     """Send the body for as long as the claim holds and the sender is not too slow."""
-    meter = _Meter()
-    sender = asyncio.create_task(send(sending, _metered(body, meter, deps), deps))
-    watchers = {
-        asyncio.create_task(_renew(lease, deps)),
-        asyncio.create_task(_watch_rate(meter, deps)),
-    }
-    try:
-        done, _ = await asyncio.wait({sender, *watchers}, return_when=asyncio.FIRST_COMPLETED)
-        for watcher in watchers & done:
-            watcher.result()
-        return await sender
-    finally:
-        for task in (sender, *watchers):
-            task.cancel()
-        await asyncio.gather(sender, *watchers, return_exceptions=True)
-
-
-async def _metered(body: Body, meter: _Meter, deps: Deps) -> AsyncIterator[bytes]:
-    """`body`, counted, and cut off when it grows too large."""
-    meter.waiting = True
-    async for chunk in body:
-        meter.waiting = False
-        meter.total += len(chunk)
-        if meter.total > deps.limits.max_upload_bytes:
-            raise Rejected(
-                f"At most {deps.limits.max_upload_bytes} bytes are taken.", code="body-too-large"
-            )
-        yield chunk
-        meter.waiting = True
-    meter.waiting = False
-
-
-async def _watch_rate(meter: _Meter, deps: Deps) -> None:
-    """Raises `Rejected` once the sender is too slow, `Unavailable` once the store takes nothing."""
-    limits = deps.limits
-    stalled = 0.0
-    while True:
-        before = meter.total
-        await asyncio.sleep(limits.min_rate_seconds)
-        came = meter.total - before
-        if meter.waiting and came < limits.min_rate_bytes * limits.min_rate_seconds:
-            raise Rejected(
-                f"The body came slower than {limits.min_rate_bytes} bytes a second.",
-                code="body-too-slow",
-            )
-        is_stalled = came == 0 and not meter.waiting
-        stalled = stalled + limits.min_rate_seconds if is_stalled else 0.0
-        if stalled >= _STALLED_SECONDS:
-            raise Unavailable("The object store takes no bytes.", code="store-unavailable")
+    meter = Meter()
+    counted = metered(body, meter, deps.limits.max_upload_bytes)
+    work = send(sending, counted, deps)
+    return await under_watch(work, _renew(lease, deps), watch_pace(meter, deps))
 
 
 async def _renew(lease: _Lease, deps: Deps) -> None:
@@ -284,35 +215,3 @@ def _proof(sent: Sent, lease: _Lease, deps: Deps) -> StoreProof | None:
         return None
     head = base64.b64encode(sent.head)
     return StoreProof(etag=sent.etag, head=head, valid_until=lease.ends_at(deps.now()))
-
-
-async def _outcome(waiting: Waiting, sent: Sent, claimed: bool, deps: Deps) -> Answer:
-    """Wait for the catalog, for a while.
-
-    202 is only said when the store is known to hold the whole object (after a single PUT, or
-    once storage has joined the parts) and the claim was still ours when JetStream confirmed:
-    then whoever claims next is shown that fact first.
-    """
-    in_store = sent.multipart is None
-    patience = deps.limits.register_timeout_seconds if in_store else _JOIN_TIMEOUT_SECONDS
-    while True:
-        outcome = await waiting.outcome(patience)
-        if outcome is None:
-            break
-        if outcome.state == "registered":
-            return Answer.REGISTERED
-        if outcome.state == "rejected":
-            raise _refusal(outcome)
-        in_store, patience = True, deps.limits.register_timeout_seconds
-    if in_store and claimed:
-        return Answer.ACCEPTED
-    raise Unavailable(
-        "The bytes were not registered in time; repeat the request to learn what became of them.",
-        code="storage-unavailable",
-    )
-
-
-def _refusal(outcome: UploadOutcome) -> SluiceError:
-    if outcome.failure is None:
-        return Conflict("The upload was refused.", code="upload-rejected")
-    return revive(outcome.failure)

@@ -40,9 +40,19 @@ async def check_store(_: CheckStore, deps: Deps) -> PartState:
 
 async def list_found(question: ListFoundObjects, deps: Deps) -> FoundObjects:
     """A page of what the store holds, each object with its registration."""
-    listed = await deps.objects.page(domain.OBJECTS, question.after, question.limit)
+    listed = await _clients_objects(question.after, question.limit, deps)
     found = await asyncio.gather(*(_describe(one, deps) for one in listed))
     return FoundObjects(objects=tuple(found))
+
+
+async def _clients_objects(after: str, limit: int, deps: Deps) -> list[Listed]:
+    """Objects that clients sent, in key order behind `after`; none when there are no more."""
+    while listed := await deps.objects.page("", after, limit):
+        theirs = [one for one in listed if not domain.is_ours(one.key)]
+        if theirs:
+            return theirs
+        after = domain.next_key(listed[-1].key)
+    return []
 
 
 async def _describe(one: Listed, deps: Deps) -> FoundObject:
@@ -108,7 +118,7 @@ async def sweep(deps: Deps) -> None:
             log.info("session swept", key=session.key)
             await deps.objects.end_session(session.key, session.session_id)
     after, orphans, lost = "", 0, 0
-    while listed := await deps.objects.page(domain.OBJECTS, after, _PAGE):
+    while listed := await _clients_objects(after, _PAGE, deps):
         after = listed[-1].key
         for one in await _unowned(listed, deps):
             if one.modified_at >= oldest:

@@ -12,12 +12,16 @@ from sluice_contracts.questions import (
     Done,
     PlaceRecordings,
     Places,
+    PlaceUpload,
+    PlaceUploads,
     SignedPart,
     SignedParts,
     SignParts,
     StoredRegistration,
     UploadBegun,
     UploadOutcome,
+    UploadPlaced,
+    UploadsPlaced,
 )
 from sluice_runtime.errors import Conflict, Unavailable
 from sluice_runtime.facts import derived_id
@@ -58,6 +62,20 @@ async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
         parts = min(parts, -(-question.size_bytes // size))
     signed = _sign(question.key, session, range(1, parts + 1), deps)
     return UploadBegun(session_id=session, part_size=size, parts=signed)
+
+
+async def place_uploads(question: PlaceUploads, deps: Deps) -> UploadsPlaced:
+    """Find a place for each file and begin to send it there."""
+    placed = await asyncio.gather(*(_place(one, deps) for one in question.uploads))
+    return UploadsPlaced(placed=tuple(placed))
+
+
+async def _place(place: PlaceUpload, deps: Deps) -> UploadPlaced:
+    key = domain.upload_key(place, deps.environment)
+    begun = await begin_upload(
+        BeginUpload(key=key, content_type=place.content_type, size_bytes=place.size_bytes), deps
+    )
+    return UploadPlaced(bucket=deps.objects.bucket, key=key, begun=begun)
 
 
 async def sign_parts(question: SignParts, deps: Deps) -> SignedParts:

@@ -1,10 +1,12 @@
-"""What the catalog knows of: values, and the rules of their statuses. No I/O."""
+"""Uploads, batches and recordings, and the rules all statuses keep to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from uuid import UUID
 
 from sluice_contracts.base import JsonObject
 from sluice_contracts.statuses import (
@@ -14,7 +16,7 @@ from sluice_contracts.statuses import (
     UploadStatus,
     is_legal,
 )
-from sluice_runtime.errors import Conflict
+from sluice_runtime.errors import Conflict, NotFound
 
 # The keys of the source documents: fine on a laptop, never anywhere else.
 WELL_KNOWN_TOKENS = ("test_12345", "changeme-admin-token")
@@ -31,6 +33,14 @@ class IllegalTransition(Conflict):
     code = "illegal-transition"
 
 
+def known_uuid(text: str, kind: str) -> UUID:
+    """`text` as an id. Raises `NotFound` for what can be nobody's."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"There is no {kind} {text[:64]!r}.", code=f"{kind}-not-found") from error
+
+
 @dataclass(frozen=True)
 class Change:
     """One step of one thing, as history and subscribers see it."""
@@ -38,11 +48,30 @@ class Change:
     kind: Kind
     tenant: str
     id: str
-    batch_id: str
+    batch_id: str | None
     sequence: int
     previous: str | None
     status: str
     reason: str | None = None
+
+
+class Moving(Protocol):
+    """Something that has a status of its own and belongs to no batch."""
+
+    KIND: ClassVar[Kind]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def status(self) -> StrEnum: ...
+    @property
+    def sequence(self) -> int: ...
+
+
+T = TypeVar("T", bound=Moving)
 
 
 @dataclass(frozen=True)
@@ -144,13 +173,32 @@ class StoredObject:
 
 
 def first_change(
-    kind: Kind, tenant: str, id_: str, batch_id: str, status: str, sequence: int = 1
+    kind: Kind, tenant: str, id_: str, batch_id: str | None, status: str, sequence: int = 1
 ) -> Change:
     """The birth of a thing: from nothing to its first status.
 
     What was lost and is born again goes on behind what its history still knows.
     """
     return Change(kind, tenant, id_, batch_id, sequence, None, status)
+
+
+def moved(thing: T, *path: str, reason: str | None = None) -> "tuple[T, list[Change]]":
+    """`thing` at the end of `path`, and the changes on the way there.
+
+    Raises:
+        IllegalTransition: a step is not in the table of its kind.
+    """
+    steps = _steps(thing.KIND, thing.id, thing.status, path)
+    changes = [
+        Change(
+            thing.KIND, thing.tenant, thing.id, None, thing.sequence + n, previous, status, reason
+        )
+        for n, (previous, status) in enumerate(steps, start=1)
+    ]
+    if not changes:
+        return thing, changes
+    last = type(thing.status)(changes[-1].status)
+    return replace(thing, status=last, sequence=thing.sequence + len(changes)), changes
 
 
 def _steps(kind: Kind, id_: str, current: str, path: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,0 +1,141 @@
+"""Queries on chunks. `start_ts` is in each of them: it names the partition."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, select, text, tuple_, update
+
+from sluice_catalog.database.rows import columns_of
+from sluice_catalog.database.tables import chunks, media, objects
+from sluice_catalog.domain import Chunk
+from sluice_contracts.questions import ChunkView, Gap, ListChunks
+from sluice_contracts.statuses import ChunkStatus
+from sluice_runtime.database import Session, insert_many
+from sluice_runtime.errors import NotFound
+
+# What ends last so far, chunk by chunk: a long one may reach over several short ones behind it.
+_GAPS = text("""
+    select covered_to, start_ts, extract(epoch from start_ts - covered_to) as seconds
+    from (
+        select start_ts, max(end_ts) over (
+            order by start_ts, chunk_id rows between unbounded preceding and 1 preceding
+        ) as covered_to
+        from chunks
+        where tenant = :tenant and device_id = :device_id
+            and (cast(:since as timestamptz) is null or start_ts >= :since)
+            and (cast(:until as timestamptz) is null or start_ts < :until)
+    ) as covered
+    where start_ts - covered_to > make_interval(secs => :tolerance)
+    order by start_ts limit :most
+""")
+
+
+class ChunkNotFound(NotFound):
+    code = "chunk-not-found"
+
+
+class SqlChunks:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, added: Sequence[Chunk]) -> None:
+        await insert_many(self._session, chunks, [columns_of(one) for one in added])
+
+    async def known(self, chunk_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the chunks that are there."""
+        ids = bindparam("ids", list(chunk_ids), ARRAY(Uuid))
+        query = select(chunks.c.chunk_id).where(chunks.c.chunk_id == any_(ids))
+        return set((await self._session.execute(query)).scalars())
+
+    async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
+        """The chunk, its row held until this transaction ends; raises `ChunkNotFound`."""
+        query = select(chunks).where(chunks.c.chunk_id == chunk_id, chunks.c.tenant == tenant)
+        row = (await self._session.execute(query.with_for_update())).first()
+        if row is None:
+            raise ChunkNotFound(f"There is no chunk {chunk_id}.")
+        return Chunk(**{**row._mapping, "status": ChunkStatus(row.status)})
+
+    async def save(self, chunk: Chunk) -> None:
+        statement = (
+            update(chunks)
+            .where(chunks.c.chunk_id == chunk.chunk_id, chunks.c.start_ts == chunk.start_ts)
+            .values(status=chunk.status, sequence=chunk.sequence)
+        )
+        await self._session.execute(statement)
+
+    async def view(self, tenant: str, chunk_id: UUID) -> ChunkView:
+        """Raises `ChunkNotFound`."""
+        query = _VIEW.where(chunks.c.chunk_id == chunk_id, chunks.c.tenant == tenant)
+        row = (await self._session.execute(query)).first()
+        if row is None:
+            raise ChunkNotFound(f"There is no chunk {chunk_id}.")
+        return _view(row)
+
+    async def page(self, asked: ListChunks, limit: int) -> list[ChunkView]:
+        """The latest chunks, or those that follow the place asked for."""
+        query = _narrowed(_VIEW, asked)
+        if asked.after is not None:
+            place = tuple_(chunks.c.start_ts, chunks.c.chunk_id)
+            query = query.where(place < (asked.after.created_at, UUID(asked.after.id)))
+            # The planner leaves partitions out for a plain bound, not for a pair.
+            query = query.where(chunks.c.start_ts <= asked.after.created_at)
+        latest = (chunks.c.start_ts.desc(), chunks.c.chunk_id.desc())
+        rows = await self._session.execute(query.order_by(*latest).limit(limit))
+        return [_view(row) for row in rows]
+
+    async def gaps(
+        self,
+        tenant: str,
+        device_id: UUID,
+        *,
+        since: datetime | None,
+        until: datetime | None,
+        tolerance_ms: int,
+        most: int,
+    ) -> list[Gap]:
+        """The first holes between the chunks of a device that begin within the time."""
+        values = {
+            "tenant": tenant,
+            "device_id": device_id,
+            "since": since,
+            "until": until,
+            "tolerance": tolerance_ms / 1000,
+            "most": most,
+        }
+        return [
+            Gap(start_ts=row.covered_to, end_ts=row.start_ts, duration_sec=row.seconds)
+            for row in await self._session.execute(_GAPS, values)
+        ]
+
+
+def _narrowed(query: Select[Any], asked: ListChunks) -> Select[Any]:
+    query = query.where(chunks.c.tenant == asked.tenant)
+    for name in ("point_id", "register_id", "device_id", "status"):
+        wanted = getattr(asked, name)
+        if wanted is not None:
+            query = query.where(chunks.c[name] == wanted)
+    if asked.since is not None:
+        query = query.where(chunks.c.start_ts >= asked.since)
+    if asked.until is not None:
+        query = query.where(chunks.c.start_ts < asked.until)
+    return query
+
+
+def _view(row: Row[Any]) -> ChunkView:
+    return ChunkView(**row._mapping)
+
+
+_SHOWN = [column for column in chunks.c if column.name not in ("tenant", "sequence")]
+_VIEW: Select[Any] = (
+    select(
+        *_SHOWN,
+        media.c.duration_seconds.label("true_duration_seconds"),
+        objects.c.sha256,
+        objects.c.content_type,
+        objects.c.bucket,
+    )
+    .join(objects, objects.c.upload_id == chunks.c.upload_id)
+    .outerjoin(media, media.c.upload_id == chunks.c.upload_id)
+)

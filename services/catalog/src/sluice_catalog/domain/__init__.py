@@ -1,0 +1,33 @@
+"""What the catalog knows of: values, and the rules of their statuses. No I/O."""
+
+from sluice_catalog.domain.chunks import Chunk, Device, chunk_of
+from sluice_catalog.domain.uploads import (
+    WELL_KNOWN_TOKENS,
+    Batch,
+    Change,
+    IllegalTransition,
+    Recording,
+    StoredObject,
+    Upload,
+    first_change,
+    known_uuid,
+    moved,
+    token_digest,
+)
+
+__all__ = [
+    "WELL_KNOWN_TOKENS",
+    "Batch",
+    "Change",
+    "Chunk",
+    "Device",
+    "IllegalTransition",
+    "Recording",
+    "StoredObject",
+    "Upload",
+    "chunk_of",
+    "first_change",
+    "known_uuid",
+    "moved",
+    "token_digest",
+]

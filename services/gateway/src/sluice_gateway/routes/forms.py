@@ -1,0 +1,77 @@
+"""How a route takes a form: streamed, under watch, and refused as early as can be."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from sluice_gateway.forms import Form, FormRules
+from sluice_gateway.routes.edge import Edge, InvalidRequest, content_length
+from sluice_gateway.usecases.watching import (
+    Meter,
+    metered,
+    too_large,
+    under_watch,
+    watch_pace,
+)
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+# What the fields of a form and its boundaries may add to its file.
+_SLACK_BYTES = 1024**2
+
+
+async def take_form(
+    request: Request, rules: FormRules, edge: Edge, work: Callable[[Form], Awaitable[T]]
+) -> T | Response:
+    """What `work` makes of the form of a request, or an answer nobody will read.
+
+    Raises:
+        Rejected: the form is malformed, too large or too slow, or what `work` refused it with.
+        Unavailable: too many uploads are under way.
+    """
+    most = rules.max_file_bytes + _SLACK_BYTES
+    if (content_length(request) or 0) > most:
+        raise too_large(rules.max_file_bytes)
+    meter = Meter()
+    body = metered(request.stream(), meter, most)
+
+    async def run() -> T:
+        form = await Form.open(request.headers.get("content-type", ""), body, rules)
+        return await work(form)
+
+    try:
+        with edge.uploads.place():
+            return await under_watch(run(), watch_pace(meter, edge.deps))
+    except ClientDisconnect:
+        # What was sent is removed already.
+        return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def read_fields(model: type[M], fields: dict[str, str]) -> M:
+    """The fields of a form as `model`.
+
+    Raises:
+        InvalidRequest: they are not what the model says.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidRequest.of(error.errors(include_input=False, include_url=False)) from error
+
+
+def form_schema(model: type[BaseModel], file_field: str) -> dict[str, Any]:
+    """The form of a route that reads it itself, for OpenAPI."""
+    schema = model.model_json_schema()
+    schema["properties"] = {
+        **schema.get("properties", {}),
+        file_field: {"type": "string", "contentMediaType": "application/octet-stream"},
+    }
+    schema["required"] = [*schema.get("required", []), file_field]
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }

@@ -1,0 +1,156 @@
+"""Filing what comes through a form: the one road of every door but the first.
+
+Its place has an id nobody used before, so no claim is needed: nobody else can send there.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sluice_contracts.facts import Registration, StoredBytes, StoreProof, UploadReceived
+from sluice_contracts.questions import AbandonUpload, PlaceUpload, UploadPlaced
+from sluice_gateway.ports import Body, Deps
+from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
+from sluice_gateway.usecases.sending import WHOLE_BYTES, Sending, Sent, send
+from sluice_runtime.errors import SluiceError
+from sluice_runtime.facts import derived_id
+
+# Long enough for storage to hear of it, short enough that no sweep can have come between.
+_PROOF_LASTS = timedelta(minutes=1)
+
+Describe = Callable[[Sent], Awaitable[Registration]]
+
+
+@dataclass(frozen=True)
+class Filing:
+    """A file of a form that is about to come.
+
+    What is `planned` decides its place; what it turned out to be is told once all of the form
+    has been read. A place that is `shared` may hold the same bytes already, of an earlier attempt:
+    then nothing is ever removed from it here.
+    """
+
+    door: str
+    tenant: str
+    upload_id: str
+    planned: Registration
+    content_type: str
+    size_bytes: int | None = None
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Where the file lies now, and what is promised of it."""
+
+    answer: Answer
+    placed: UploadPlaced
+    sent: Sent
+
+
+async def hold(body: Body, most: int = WHOLE_BYTES) -> tuple[bytes, Body | None]:
+    """The first bytes of `body`, more than `most` of them only by a chunk, and the rest if any."""
+    held = bytearray()
+    async for chunk in body:
+        held += chunk
+        if len(held) > most:
+            return bytes(held), body
+    return bytes(held), None
+
+
+async def pieces(held: bytes, rest: Body | None = None) -> AsyncIterator[bytes]:
+    """A body that begins with what was held back of it."""
+    if held:
+        yield held
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk
+
+
+async def file_away(filing: Filing, body: Body, describe: Describe, deps: Deps) -> Filed:
+    """Take a file to its place and have it registered as what `describe` says it is.
+
+    Raises:
+        Rejected, Conflict: nothing was kept.
+        Unavailable: nothing was acknowledged; the same request may be repeated.
+    """
+    outcome = "interrupted"
+    try:
+        filed = await _file_away(filing, body, describe, deps)
+        outcome = filed.answer
+        return filed
+    except SluiceError as error:
+        outcome = error.failure
+        raise
+    finally:
+        UPLOADS.labels(filing.door, outcome).inc()
+
+
+async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps) -> Filed:
+    placed = await deps.places.place(
+        PlaceUpload(
+            tenant=filing.tenant,
+            upload_id=filing.upload_id,
+            registration=filing.planned,
+            content_type=filing.content_type,
+            size_bytes=filing.size_bytes,
+        )
+    )
+    begun = placed.begun
+    sending = Sending(
+        placed.key, filing.content_type, filing.size_bytes, begun.put_url, begun_as=begun
+    )
+    sending.session_id, sending.begun = begun.session_id, begun.session_id is not None
+    try:
+        sent = await send(sending, body, deps)
+        registration = await describe(sent)
+    except BaseException:
+        # Also when the sender left in the middle: then there is nobody left to answer.
+        if sending.begun and not filing.shared:
+            await asyncio.shield(_abandon(sending, deps))
+        raise
+    claim_id = deps.new_id("clm")
+    with deps.outcomes.expect(claim_id) as waiting:
+        received = UploadReceived(
+            tenant=filing.tenant,
+            upload_id=filing.upload_id,
+            bytes=StoredBytes(
+                bucket=placed.bucket,
+                key=placed.key,
+                size_bytes=sent.size_bytes,
+                sha256=sent.sha256,
+                content_type=filing.content_type,
+            ),
+            multipart=sent.multipart,
+            proof=_proof(sent, deps),
+            registration=registration,
+            claim_id=claim_id,
+            received_at=deps.now(),
+            reply_to=waiting.reply_to,
+        )
+        event_id = derived_id(filing.upload_id, claim_id, "received")
+        await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
+        answer = await await_answer(waiting, sent, deps, may_accept=True)
+    return Filed(answer, placed, sent)
+
+
+def _proof(sent: Sent, deps: Deps) -> StoreProof | None:
+    if sent.etag is None:
+        return None
+    head = base64.b64encode(sent.head)
+    return StoreProof(etag=sent.etag, head=head, valid_until=deps.now() + _PROOF_LASTS)
+
+
+async def _abandon(sending: Sending, deps: Deps) -> None:
+    """Leave nothing behind. What cannot be told now, the sweep finds out."""
+    with suppress(SluiceError):
+        await deps.asker.ask(
+            AbandonUpload(
+                key=sending.key,
+                session_id=sending.session_id,
+                not_after=deps.now() + _PROOF_LASTS,
+            )
+        )

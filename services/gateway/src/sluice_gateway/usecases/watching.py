@@ -1,0 +1,73 @@
+"""Keeping an eye on a body while it comes: its size, its pace, and whoever else must not stop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sluice_gateway.ports import Body, Deps
+from sluice_runtime.errors import Rejected, Unavailable
+
+T = TypeVar("T")
+
+_STALLED_SECONDS = 120.0
+
+
+@dataclass
+class Meter:
+    """How far a body has come, and whether it is the sender we wait for."""
+
+    total: int = 0
+    waiting: bool = False
+
+
+async def metered(body: Body, meter: Meter, most_bytes: int) -> AsyncIterator[bytes]:
+    """`body`, counted, and cut off when it grows beyond `most_bytes`."""
+    meter.waiting = True
+    async for chunk in body:
+        meter.waiting = False
+        meter.total += len(chunk)
+        if meter.total > most_bytes:
+            raise too_large(most_bytes)
+        yield chunk
+        meter.waiting = True
+    meter.waiting = False
+
+
+def too_large(most_bytes: int) -> Rejected:
+    """Why a body of more than `most_bytes` is not taken."""
+    return Rejected(f"At most {most_bytes} bytes are taken.", code="body-too-large")
+
+
+async def watch_pace(meter: Meter, deps: Deps) -> None:
+    """Raises `Rejected` once the sender is too slow, `Unavailable` once the store takes nothing."""
+    limits = deps.limits
+    stalled = 0.0
+    while True:
+        before = meter.total
+        await asyncio.sleep(limits.min_rate_seconds)
+        came = meter.total - before
+        if meter.waiting and came < limits.min_rate_bytes * limits.min_rate_seconds:
+            raise Rejected(
+                f"The body came slower than {limits.min_rate_bytes} bytes a second.",
+                code="body-too-slow",
+            )
+        is_stalled = came == 0 and not meter.waiting
+        stalled = stalled + limits.min_rate_seconds if is_stalled else 0.0
+        if stalled >= _STALLED_SECONDS:
+            raise Unavailable("The object store takes no bytes.", code="store-unavailable")
+
+
+async def under_watch(work: Coroutine[Any, Any, T], *watchers: Coroutine[Any, Any, None]) -> T:
+    """The result of `work`, unless a watcher raises first: then `work` ends with what it raised."""
+    worker = asyncio.create_task(work)
+    watching = {asyncio.create_task(watcher) for watcher in watchers}
+    try:
+        done, _ = await asyncio.wait({worker, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        for watcher in watching & done:
+            watcher.result()
+        return await worker
+    finally:
+        for task in (worker, *watching):
+            task.cancel()
+        await asyncio.gather(worker, *watching, return_exceptions=True)

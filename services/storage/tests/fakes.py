@@ -11,7 +11,7 @@ from sluice_contracts.questions import FindOwners, OwnedObject, OwnedObjects, Up
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.locks import NamedLocks
 from sluice_runtime.objects import Listed, OpenSession, Stat
-from sluice_storage.ports import Deps, Limits
+from sluice_storage.ports import Deps, Erased, Limits
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MIB = 1024**2
@@ -142,6 +142,7 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         replies=world,
         asker=world,
         finishing=NamedLocks(),
+        erased=Erased(),
         limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
         environment="development",
         now=lambda: NOW,

@@ -177,6 +177,13 @@ class StoreProof(Contract):
     valid_until: Moment
 
 
+class RequestKey(Contract):
+    """The idempotency key of the request that sent a file, and the digest of all it asked for."""
+
+    key: Annotated[str, Field(min_length=1, max_length=255)]
+    fingerprint: Sha256
+
+
 class UploadReceived(Fact):
     """All bytes of one upload reached the object store through the gateway.
 
@@ -195,6 +202,36 @@ class UploadReceived(Fact):
     claim_id: Token | None = None
     received_at: Moment
     reply_to: ReplySubject | None = None
+    request_key: RequestKey | None = None
+
+    def aggregate_id(self) -> str:
+        return self.upload_id
+
+
+class UploadSent(Fact):
+    """A client says that all bytes of its upload are in the store, where it put them itself.
+
+    Nobody of ours saw them: `size_bytes` and `sha256` are what the client promised, each time it
+    did, and storage reads the whole object back to learn the truth. `parts` of a session still
+    have to be joined. More than `most_bytes` are not kept.
+    Published by gateway. Read by storage, which finishes and verifies.
+    """
+
+    ENTITY: ClassVar[str] = "upload"
+    EVENT: ClassVar[str] = "sent"
+
+    upload_id: UploadId
+    bucket: str
+    key: ObjectKey
+    content_type: str
+    size_bytes: Size | None = None
+    sha256: tuple[Sha256, ...] = ()
+    most_bytes: Size
+    multipart: MultipartSession | None = None
+    registration: Registration
+    claim_id: Token
+    sent_at: Moment
+    reply_to: ReplySubject | None = None
 
     def aggregate_id(self) -> str:
         return self.upload_id
@@ -212,7 +249,8 @@ class ObjectStored(Fact):
     """The bytes of one upload rest in the store, size verified, registration kept beside them.
 
     `claim_id` names the attempt whose bytes these are. `description` is only there when
-    reconciliation says it again for a catalog that lost it.
+    reconciliation says it again for a catalog that lost it; `verified_at` when all of the object
+    was read back before this was said.
     Published by storage. Read by catalog and by the inspector.
     """
 
@@ -228,6 +266,8 @@ class ObjectStored(Fact):
     stored_at: Moment
     reply_to: ReplySubject | None = None
     description: RecordingDescription | None = None
+    verified_at: Moment | None = None
+    request_key: RequestKey | None = None
 
     def aggregate_id(self) -> str:
         return self.upload_id
@@ -236,6 +276,7 @@ class ObjectStored(Fact):
 class ObjectRejected(Fact):
     """The store does not hold what one attempt (`claim_id`) sent; it may be sent again.
 
+    Unless it is `final`: then the bytes are there and are not what was promised.
     Published by storage. Read by catalog.
     """
 
@@ -246,6 +287,7 @@ class ObjectRejected(Fact):
     claim_id: Token | None = None
     code: str
     detail: str
+    final: bool = False
     reply_to: ReplySubject | None = None
 
     def aggregate_id(self) -> str:
@@ -363,7 +405,10 @@ class ObjectInspected(Fact):
 
 
 class ObjectDiscarded(Fact):
-    """Nobody owns this object any more. Published by catalog. Read by storage, which deletes it."""
+    """Nobody owns this object any more, nor the parts sent for it in a session that is still open.
+
+    Published by catalog. Read by storage, which deletes it.
+    """
 
     ENTITY: ClassVar[str] = "object"
     EVENT: ClassVar[str] = "discarded"
@@ -371,6 +416,7 @@ class ObjectDiscarded(Fact):
     upload_id: UploadId
     bucket: str
     key: ObjectKey
+    session_id: Annotated[str | None, Field(max_length=1024)] = None
 
     def aggregate_id(self) -> str:
         return self.upload_id
@@ -424,6 +470,7 @@ class StatusChanged(Fact):
 
 FACTS: tuple[type[Fact], ...] = (
     UploadReceived,
+    UploadSent,
     ObjectStored,
     ObjectRejected,
     RecordingRegistered,

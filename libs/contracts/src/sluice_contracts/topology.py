@@ -85,6 +85,22 @@ STORAGE_UPLOADS = Consumer(
     stream=EVENTS,
     reads=(facts.UploadReceived,),
 )
+# Written behind the answer: the row and the fact are durable already, and this copy is for the day
+# both are lost.
+STORAGE_REGISTRATIONS = Consumer(
+    name="storage-registrations",
+    service="storage",
+    stream=EVENTS,
+    reads=(facts.ObjectStored,),
+)
+# As below; in a lane of its own, so that large objects never stand before small ones.
+STORAGE_SEALS = Consumer(
+    name="storage-seals",
+    service="storage",
+    stream=EVENTS,
+    reads=(facts.UploadSent,),
+    parallel=4,
+)
 # Reading a large object back takes as long as it takes; the handler reports progress.
 STORAGE_CHECKS = Consumer(
     name="storage-checks",
@@ -149,6 +165,8 @@ WORKER_CHUNKS = Consumer(
 )
 CONSUMERS = (
     STORAGE_UPLOADS,
+    STORAGE_SEALS,
+    STORAGE_REGISTRATIONS,
     STORAGE_CHECKS,
     STORAGE_DELETIONS,
     INSPECTOR_OBJECTS,
@@ -160,7 +178,7 @@ CONSUMERS = (
 
 # Who may say what. A fact has exactly one publisher.
 PUBLISHERS: dict[str, tuple[type[Fact], ...]] = {
-    "gateway": (facts.UploadReceived,),
+    "gateway": (facts.UploadReceived, facts.UploadSent),
     "storage": (
         facts.ObjectStored,
         facts.ObjectRejected,

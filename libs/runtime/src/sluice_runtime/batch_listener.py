@@ -5,6 +5,7 @@ again in place while something it needs is away; never lost.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from sluice_runtime.broker import connected
 from sluice_runtime.dead_letters import settle_failure
 from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.facts import until_available
-from sluice_runtime.pull import PullReader
+from sluice_runtime.pull import BUSY, PullReader
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +38,25 @@ class BatchListener:
     """
 
     def __init__(
-        self, broker: NatsBroker, consumer: Consumer, handle: HandleMany, *, rounds: int = 1
+        self,
+        broker: NatsBroker,
+        consumer: Consumer,
+        handle: HandleMany,
+        *,
+        rounds: int = 1,
+        rest: float = 0.0,
     ) -> None:
         """`handle` takes effect for all events it is given, or for none and raises.
 
-        `rounds` is how many batches may be under way at once.
+        `rounds` is how many batches may be under way at once. After a large one its place rests
+        `rest` times as long as it took, and leaves the machine to work that somebody waits for.
         """
         self._broker = broker
         self._consumer = consumer
         self._handle = handle
         self._facts = {fact.type_name(): fact for fact in consumer.reads}
         self._places = asyncio.Semaphore(rounds)
+        self._rest = rest
         self._held: dict[int, Msg] = {}
 
     @property
@@ -105,6 +114,7 @@ class BatchListener:
         """Handle a batch, and its messages one by one if it fails as a whole."""
         held = {id(message): message for message in messages}
         self._held |= held
+        began = time.monotonic()
         try:
             read = await self._read(messages)
             try:
@@ -120,6 +130,8 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
+            if self._rest and len(messages) >= BUSY:
+                await asyncio.sleep(self._rest * (time.monotonic() - began))
             self._places.release()
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:

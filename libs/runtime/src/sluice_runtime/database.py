@@ -241,14 +241,15 @@ class Outbox:
                 }
             )
 
-    def add_task(self, task: Task, priority: Priority = "normal") -> None:
-        """Have `task` done once this transaction commits."""
+    def add_task(self, task: Task, *, tenant: str, priority: Priority = "normal") -> None:
+        """Have `task` done once this transaction commits; who reports on it names the `tenant`."""
         event_id = str(uuid6.uuid7())
         headers = {
             "content-type": "application/json",
             "Nats-Msg-Id": event_id,
             "task_type": task.KIND,
             "priority": priority,
+            "tenant": tenant,
             **current_trace().headers(),
         }
         self._rows.append(

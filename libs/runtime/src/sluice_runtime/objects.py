@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -22,6 +22,7 @@ from minio.datatypes import Part as MinioPart
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from sluice_runtime.errors import Unavailable
+from sluice_runtime.multipart import EPOCH, SentPart, fields_of, local_name, read_parts
 from sluice_runtime.signed_http import SignedHttp
 
 R = TypeVar("R")
@@ -198,8 +199,6 @@ class ObjectStore:
         """Multipart uploads in progress."""
 
         def work() -> list[OpenSession]:
-            # The SDK insists on an XML namespace that not every store sends, and would list
-            # nothing there.
             try:
                 response = self._client._execute(
                     "GET", self.bucket, query_params={"uploads": "", "max-uploads": "1000"}
@@ -210,7 +209,27 @@ class ObjectStore:
                     return []
                 raise
             root = ElementTree.fromstring(response.data)  # noqa: S314 - our own store
-            return [_session(one) for one in root.iter() if _local(one) == "Upload"]
+            return [_session(one) for one in root.iter() if local_name(one) == "Upload"]
+
+        return await self._call(work)
+
+    async def session_parts(self, key: str, session_id: str) -> list[SentPart] | None:
+        """What a multipart upload holds so far, by number; None when it is not there."""
+
+        def page(marker: str) -> bytes:
+            query = {"uploadId": session_id, "part-number-marker": marker}
+            listing: bytes = self._client._execute(
+                "GET", self.bucket, key, query_params=_query(query)
+            ).data
+            return listing
+
+        def work() -> list[SentPart] | None:
+            try:
+                return read_parts(page)
+            except S3Error as error:
+                if error.code in _GONE:
+                    return None
+                raise
 
         return await self._call(work)
 
@@ -224,7 +243,7 @@ class ObjectStore:
                 if error.code in _GONE:
                     return None
                 raise
-            modified = found.last_modified or _EPOCH
+            modified = found.last_modified or EPOCH
             return Stat(found.size or 0, (found.etag or "").strip('"'), modified)
 
         return await self._call(work)
@@ -238,12 +257,12 @@ class ObjectStore:
         if answered.status == 404:
             return None
         if answered.status == 416:
-            return Stat(0, "", _EPOCH)
+            return Stat(0, "", EPOCH)
         # A store that ignores ranges answers with the length of the whole.
         span = answered.headers.get("Content-Range") or answered.headers["Content-Length"]
         size = int(span.rpartition("/")[2])
         tag = answered.headers.get("ETag", "").strip('"')
-        return Stat(size, tag, _EPOCH, answered.body[:length])
+        return Stat(size, tag, EPOCH, answered.body[:length])
 
     async def read(self, key: str) -> bytes | None:
         """A small object whole; None when it is not there."""
@@ -302,7 +321,7 @@ class ObjectStore:
             for one in listing:
                 if one.is_dir or one.object_name <= after:
                     continue
-                found.append(Listed(one.object_name, one.size or 0, one.last_modified or _EPOCH))
+                found.append(Listed(one.object_name, one.size or 0, one.last_modified or EPOCH))
                 if len(found) == limit:
                     break
             return found
@@ -310,17 +329,9 @@ class ObjectStore:
         return await self._call(work)
 
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-def _local(element: ElementTree.Element) -> str:
-    """The name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
-
-
 def _session(element: ElementTree.Element) -> OpenSession:
-    fields = {_local(child): child.text or "" for child in element}
-    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else _EPOCH
+    fields = fields_of(element)
+    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else EPOCH
     return OpenSession(fields["Key"], fields["UploadId"], started)
 
 

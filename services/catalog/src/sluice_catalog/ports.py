@@ -7,19 +7,31 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sluice_catalog.domain import Batch, Change, Chunk, Device, Recording, StoredObject, Upload
+from sluice_catalog.domain import (
+    Batch,
+    Call,
+    Change,
+    Chunk,
+    Device,
+    Recording,
+    StoredObject,
+    Upload,
+)
 from sluice_contracts.base import JsonObject
 from sluice_contracts.facts import Fact, ObjectInspected, ReplySubject
 from sluice_contracts.questions import (
+    CallView,
     ChunkView,
     Gap,
     Idempotency,
+    ListCalls,
     ListChunks,
     OwnedObject,
     Page,
     Principal,
     RecordingState,
     RecordingView,
+    StatusStep,
     UploadOutcome,
 )
 from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus
@@ -102,6 +114,17 @@ class Chunks(Protocol):
     ) -> list[Gap]: ...
 
 
+class Calls(Protocol):
+    async def add(self, added: Sequence[Call]) -> None: ...
+    async def known(self, call_ids: Sequence[UUID]) -> set[UUID]: ...
+    async def lock(self, tenant: str, call_id: UUID) -> Call: ...
+    async def save(self, call: Call) -> None: ...
+    async def view(self, tenant: str, call_id: UUID) -> CallView: ...
+    async def page(self, asked: ListCalls, limit: int) -> list[CallView]: ...
+    async def history(self, call_id: UUID) -> list[StatusStep]: ...
+    async def delete(self, call_id: UUID) -> None: ...
+
+
 class Media(Protocol):
     async def keep(self, fact: ObjectInspected) -> None: ...
 
@@ -119,12 +142,20 @@ class Replays(Protocol):
     async def keep(
         self, tenant: str, scope: str, asked: Idempotency, answer: JsonObject, at: datetime
     ) -> None: ...
+    async def keep_new(
+        self, tenant: str, scope: str, asked: Idempotency, answer: JsonObject, at: datetime
+    ) -> None: ...
+    async def kept(self, tenant: str, scope: str, key: str) -> tuple[str, JsonObject] | None: ...
+    async def reserve(
+        self, tenant: str, scope: str, key: str, claim_id: str, now: datetime, until: datetime
+    ) -> bool: ...
+    async def free(self, tenant: str, scope: str, key: str, claim_id: str) -> None: ...
     async def forget(self, before: datetime) -> None: ...
 
 
 class Outbox(Protocol):
     def add(self, *facts: Fact, at: datetime) -> None: ...
-    def add_task(self, task: Task, priority: Priority = ...) -> None: ...
+    def add_task(self, task: Task, *, tenant: str, priority: Priority = ...) -> None: ...
 
 
 class Inbox(Protocol):
@@ -147,6 +178,8 @@ class Work(Protocol):
     def devices(self) -> Devices: ...
     @property
     def chunks(self) -> Chunks: ...
+    @property
+    def calls(self) -> Calls: ...
     @property
     def media(self) -> Media: ...
     @property

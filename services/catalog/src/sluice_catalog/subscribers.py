@@ -8,11 +8,13 @@ from faststream.nats import NatsBroker
 from sluice_catalog.ports import Deps
 from sluice_catalog.usecases import (
     batches,
+    calls,
     chunks,
     devices,
     keys,
     objects,
     recordings,
+    reservations,
     status,
     upkeep,
     uploads,
@@ -47,12 +49,18 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.ListBatches, partial(batches.list_batches, deps=deps))
     answers.to(questions.ShowBatches, partial(batches.show_batches, deps=deps))
     answers.to(questions.DeleteBatch, partial(batches.delete_batch, deps=deps))
+    answers.to(questions.ReserveKey, partial(reservations.reserve_key, deps=deps))
+    answers.to(questions.FreeKey, partial(reservations.free_key, deps=deps))
     answers.to(questions.AddDevice, partial(devices.add_device, deps=deps))
     answers.to(questions.ListDevices, partial(devices.list_devices, deps=deps))
     answers.to(questions.ChangeDevice, partial(devices.change_device, deps=deps))
     answers.to(questions.GetChunk, partial(chunks.get_chunk, deps=deps))
     answers.to(questions.ListChunks, partial(chunks.list_chunks, deps=deps))
     answers.to(questions.FindGaps, partial(chunks.find_gaps, deps=deps))
+    answers.to(questions.GetCall, partial(calls.get_call, deps=deps))
+    answers.to(questions.ListCalls, partial(calls.list_calls, deps=deps))
+    answers.to(questions.GetCallHistory, partial(calls.get_call_history, deps=deps))
+    answers.to(questions.DeleteCall, partial(calls.delete_call, deps=deps))
     answers.to(questions.ListOwnedObjects, partial(objects.list_owned, deps=deps))
     answers.to(questions.FindOwners, partial(objects.find_owners, deps=deps))
     answers.to(questions.CheckDatabase, partial(upkeep.check_database, deps=deps))

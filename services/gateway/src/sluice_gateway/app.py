@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sluice_gateway.routes import (
+    calls,
     chunks,
     devices,
     events,
@@ -109,6 +110,6 @@ def make_app(app: FastAPI, edge: Edge) -> FastAPI:
     app.state.edge = edge
     problems.install(app)
     app.add_middleware(Around)
-    for door in (recordings, chunks, devices, media, events, status, pages):
+    for door in (recordings, chunks, calls, devices, media, events, status, pages):
         app.include_router(door.router)
     return app

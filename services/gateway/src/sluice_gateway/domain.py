@@ -23,6 +23,8 @@ SCOPE_EVENTS = "events:read"
 SCOPE_ADMIN = "admin"
 SCOPE_CHUNKS_READ = "chunks:read"
 SCOPE_CHUNKS_WRITE = "chunks:write"
+SCOPE_CALLS_READ = "calls:read"
+SCOPE_CALLS_WRITE = "calls:write"
 
 # Served as they are; everything else is a download.
 _INLINE_TYPES = re.compile(
@@ -210,5 +212,18 @@ def decode_cursor(cursor: str | None) -> Page | None:
     except (ValueError, binascii.Error):
         page = None
     if page is None or not _ID.fullmatch(page.id):
-        raise Rejected("This cursor is not one of ours; start without it.", code="invalid-cursor")
+        raise _foreign_cursor()
     return page
+
+
+def decode_uuid_cursor(cursor: str | None) -> Page | None:
+    """As `decode_cursor`, for a list of what is named by UUIDs: the word of another list is none
+    of this one's."""
+    page = decode_cursor(cursor)
+    if page is not None and "_" in page.id:
+        raise _foreign_cursor()
+    return page
+
+
+def _foreign_cursor() -> Rejected:
+    return Rejected("This cursor is not one of ours; start without it.", code="invalid-cursor")

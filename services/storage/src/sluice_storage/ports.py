@@ -1,5 +1,6 @@
 """The outside as storage sees it, and everything a use case may touch."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Protocol
 from sluice_contracts.facts import Fact, ReplySubject
 from sluice_contracts.questions import UploadOutcome
 from sluice_runtime.locks import NamedLocks
+from sluice_runtime.multipart import SentPart
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_runtime.rpc import Asks
 
@@ -27,6 +29,7 @@ class Objects(Protocol):
     ) -> bool: ...
     async def end_session(self, key: str, session_id: str) -> None: ...
     async def open_sessions(self) -> list[OpenSession]: ...
+    async def session_parts(self, key: str, session_id: str) -> list[SentPart] | None: ...
     async def stat(self, key: str) -> Stat | None: ...
     async def peek(self, key: str, length: int) -> Stat | None: ...
     async def read(self, key: str) -> bytes | None: ...
@@ -46,6 +49,22 @@ class Replies(Protocol):
     """Tells a waiting gateway at once; a hint that may get lost."""
 
     async def reply(self, subject: ReplySubject, outcome: UploadOutcome) -> None: ...
+
+
+class Erased:
+    """The keys this process erased lately."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._keys: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, key: str) -> None:
+        self._keys[key] = None
+        while len(self._keys) > self._most:
+            self._keys.popitem(last=False)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,7 @@ class Deps:
     replies: Replies
     asker: Asks
     finishing: NamedLocks
+    erased: Erased
     limits: Limits
     environment: str
     now: Callable[[], datetime]

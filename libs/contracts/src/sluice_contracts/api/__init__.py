@@ -1,6 +1,16 @@
 """The bodies of the public HTTP API, shared by gateway and clients; a file for each door."""
 
-from sluice_contracts.api import chunks, common, recordings
+from sluice_contracts.api import calls, chunks, common, recordings, uploads
+from sluice_contracts.api.calls import (
+    CallAnswer,
+    CallAudio,
+    CallForm,
+    CallList,
+    CallMetadata,
+    CallUploaded,
+    HistoryList,
+    HistoryStep,
+)
 from sluice_contracts.api.chunks import (
     ChunkAnswer,
     ChunkForm,
@@ -39,12 +49,34 @@ from sluice_contracts.api.recordings import (
     ShownBatch,
     ShownRecording,
 )
+from sluice_contracts.api.uploads import (
+    MAX_PARTS,
+    MAX_PARTS_AT_ONCE,
+    CompleteRequest,
+    GivenPart,
+    MediaAnswer,
+    MultipartUrls,
+    ObjectAnswer,
+    PartsAnswer,
+    PartsRequest,
+    PartUrl,
+    SinglePut,
+    StoredPart,
+    TimelineAnswer,
+    TimelineItem,
+    UploadCreated,
+    UploadRequest,
+    UploadState,
+    WaveformAnswer,
+)
 from sluice_contracts.base import Body, Contract
 
 BODIES: tuple[type[Contract] | type[Body], ...] = (
+    *calls.BODIES,
     *chunks.BODIES,
     *common.BODIES,
     *recordings.BODIES,
+    *uploads.BODIES,
 )
 """Every body that is published as a schema."""
 
@@ -52,12 +84,21 @@ __all__ = [
     "API_KEY_HEADER",
     "BODIES",
     "MAX_ITEMS",
+    "MAX_PARTS",
+    "MAX_PARTS_AT_ONCE",
     "BatchAnswer",
     "BatchList",
+    "CallAnswer",
+    "CallAudio",
+    "CallForm",
+    "CallList",
+    "CallMetadata",
+    "CallUploaded",
     "ChunkAnswer",
     "ChunkForm",
     "ChunkList",
     "ChunkUploaded",
+    "CompleteRequest",
     "DeviceAnswer",
     "DeviceChange",
     "DeviceList",
@@ -67,6 +108,15 @@ __all__ = [
     "FieldProblem",
     "GapAnswer",
     "GapList",
+    "GivenPart",
+    "HistoryList",
+    "HistoryStep",
+    "MediaAnswer",
+    "MultipartUrls",
+    "ObjectAnswer",
+    "PartUrl",
+    "PartsAnswer",
+    "PartsRequest",
     "Poll",
     "PresignAnswer",
     "PresignItem",
@@ -81,5 +131,13 @@ __all__ = [
     "ServiceStatus",
     "ShownBatch",
     "ShownRecording",
+    "SinglePut",
     "StatusReport",
+    "StoredPart",
+    "TimelineAnswer",
+    "TimelineItem",
+    "UploadCreated",
+    "UploadRequest",
+    "UploadState",
+    "WaveformAnswer",
 ]

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 
-from sluice_catalog.database.tables import idempotency
+from sluice_catalog.database.tables import idempotency, reservations
 from sluice_contracts.base import JsonObject
 from sluice_contracts.questions import Idempotency
-from sluice_runtime.database import Session
+from sluice_runtime.database import Session, insert_many
 from sluice_runtime.errors import Conflict, Rejected
 
 
@@ -60,5 +61,60 @@ class SqlReplays:
         }
         await self._session.execute(idempotency.insert().values(values))
 
+    async def keep_new(
+        self, tenant: str, scope: str, asked: Idempotency, answer: JsonObject, at: datetime
+    ) -> None:
+        """As `keep`; one that is kept already stays as it is."""
+        row = {
+            "tenant": tenant,
+            "scope": scope,
+            "key": asked.key,
+            "fingerprint": asked.fingerprint,
+            "answer": answer,
+            "created_at": at,
+        }
+        await insert_many(self._session, idempotency, [row], skip_known=True)
+        await self._session.execute(
+            delete(reservations).where(*_reserved(tenant, scope, asked.key))
+        )
+
+    async def kept(self, tenant: str, scope: str, key: str) -> tuple[str, JsonObject] | None:
+        """Fingerprint and answer of the request that used this key; None when none did."""
+        query = select(idempotency.c.fingerprint, idempotency.c.answer).where(
+            idempotency.c.tenant == tenant, idempotency.c.scope == scope, idempotency.c.key == key
+        )
+        row = (await self._session.execute(query)).first()
+        return None if row is None else (row.fingerprint, row.answer)
+
+    async def reserve(
+        self, tenant: str, scope: str, key: str, claim_id: str, now: datetime, until: datetime
+    ) -> bool:
+        """Whether the key is this claim's until then; another's is taken once it has lapsed."""
+        values = {"claim_id": claim_id, "claimed_until": until}
+        statement = (
+            insert(reservations)
+            .values(tenant=tenant, scope=scope, key=key, **values)
+            .on_conflict_do_update(
+                index_elements=[reservations.c.tenant, reservations.c.scope, reservations.c.key],
+                set_=values,
+                where=or_(reservations.c.claim_id == claim_id, reservations.c.claimed_until < now),
+            )
+            .returning(reservations.c.key)
+        )
+        return (await self._session.execute(statement)).first() is not None
+
+    async def free(self, tenant: str, scope: str, key: str, claim_id: str) -> None:
+        """Give a key back; harmless when it is somebody else's by now."""
+        mine = reservations.c.claim_id == claim_id
+        statement = delete(reservations).where(*_reserved(tenant, scope, key), mine)
+        await self._session.execute(statement)
+
     async def forget(self, before: datetime) -> None:
         await self._session.execute(delete(idempotency).where(idempotency.c.created_at < before))
+        lapsed = reservations.c.claimed_until < before
+        await self._session.execute(delete(reservations).where(lapsed))
+
+
+def _reserved(tenant: str, scope: str, key: str) -> tuple[ColumnElement[bool], ...]:
+    table = reservations.c
+    return table.tenant == tenant, table.scope == scope, table.key == key

@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sluice_catalog.database.batches import SqlBatches
+from sluice_catalog.database.calls import SqlCalls
 from sluice_catalog.database.chunks import SqlChunks
 from sluice_catalog.database.devices import SqlDevices
 from sluice_catalog.database.keys import SqlKeys
@@ -37,6 +38,7 @@ class SqlWork:
         self.objects = SqlObjects(session)
         self.devices = SqlDevices(session)
         self.chunks = SqlChunks(session)
+        self.calls = SqlCalls(session)
         self.media = SqlMedia(session)
         self.keys = SqlKeys(session)
         self.replays = SqlReplays(session)

@@ -1,5 +1,6 @@
 """What the catalog knows of: values, and the rules of their statuses. No I/O."""
 
+from sluice_catalog.domain.calls import Call, call_of
 from sluice_catalog.domain.chunks import Chunk, Device, chunk_of
 from sluice_catalog.domain.uploads import (
     WELL_KNOWN_TOKENS,
@@ -18,6 +19,7 @@ from sluice_catalog.domain.uploads import (
 __all__ = [
     "WELL_KNOWN_TOKENS",
     "Batch",
+    "Call",
     "Change",
     "Chunk",
     "Device",
@@ -25,6 +27,7 @@ __all__ = [
     "Recording",
     "StoredObject",
     "Upload",
+    "call_of",
     "chunk_of",
     "first_change",
     "known_uuid",

@@ -55,7 +55,7 @@ def _queue(chunk: Chunk, bucket: str, told: ChunkUpload, work: Work) -> Chunk:
     born = first_change(Kind.CHUNK, chunk.tenant, chunk.id, None, chunk.status, chunk.sequence)
     queued, changes = moved(chunk, ChunkStatus.QUEUED)
     work.record([born, *changes], actor=told.created_by, at=now)
-    work.outbox.add_task(_task(chunk, bucket))
+    work.outbox.add_task(_task(chunk, bucket), tenant=chunk.tenant)
     return queued
 
 
@@ -119,4 +119,4 @@ async def move_chunk(question: ReportStatus, status: ChunkStatus, work: Work) ->
     work.record(changes, actor=question.actor, at=work.now())
     if changed.status is ChunkStatus.QUEUED:
         stored = (await work.objects.of_uploads([chunk.upload_id]))[chunk.upload_id]
-        work.outbox.add_task(_task(chunk, stored.bucket))
+        work.outbox.add_task(_task(chunk, stored.bucket), tenant=chunk.tenant)

@@ -15,8 +15,10 @@ from sluice_catalog.domain import (
 )
 from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.batches import rederive
+from sluice_catalog.usecases.calls import take_calls
 from sluice_catalog.usecases.chunks import take_chunks
 from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
+from sluice_catalog.usecases.reservations import keep_answer
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
     ObjectCheckStarted,
@@ -164,6 +166,8 @@ async def _take_form_files(
                 objects.append(_discard(event.data, work.now(), work))
     await work.objects.add(objects)
     await make(owned, work)
+    for event in owned:
+        await keep_answer(event.data, work)
     return {event.envelope.id for event in events if event.data.upload_id in buried}
 
 
@@ -380,4 +384,5 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
 _DOORS: Mapping[str, Callable[[Sequence[Event[ObjectStored]], Work], Awaitable[set[str]]]] = {
     "recording": _take_planned,
     "chunk": partial(_take_form_files, make=take_chunks),
+    "call": partial(_take_form_files, make=take_calls),
 }

@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 
 from sluice_catalog.ports import Deps, Work
+from sluice_catalog.usecases.calls import move_call
 from sluice_catalog.usecases.chunks import move_chunk
 from sluice_catalog.usecases.recordings import move_recording
 from sluice_contracts.questions import Done, ReportStatus
-from sluice_contracts.statuses import ChunkStatus, Kind, RecordingStatus
+from sluice_contracts.statuses import CallStatus, ChunkStatus, Kind, RecordingStatus
 from sluice_runtime.errors import Rejected
 
 Move = Callable[[ReportStatus, Any, Work], Awaitable[None]]
@@ -16,6 +17,7 @@ Move = Callable[[ReportStatus, Any, Work], Awaitable[None]]
 _MOVES: Mapping[Kind, tuple[type[StrEnum], Move]] = {
     Kind.RECORDING: (RecordingStatus, move_recording),
     Kind.CHUNK: (ChunkStatus, move_chunk),
+    Kind.CALL: (CallStatus, move_call),
 }
 
 

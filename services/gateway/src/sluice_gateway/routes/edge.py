@@ -126,6 +126,12 @@ class InvalidRequest(Rejected):
         )
 
 
+class InvalidForm(InvalidRequest):
+    """As its parent, at a door that answers 400."""
+
+    code = "invalid-form"
+
+
 def _token(request: Request, *, in_query: bool) -> str | None:
     key = request.headers.get(API_KEY_HEADER)
     if key:
@@ -213,15 +219,21 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def header_idempotency(request: Request, value: Any) -> Idempotency | None:
-    """The `Idempotency-Key` of this request, bound to what was asked where."""
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key` of this request, if it has one. Raises `Rejected`."""
     key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not key or len(key) > 200 or not key.isprintable():
+    if key is not None and (not key or len(key) > 200 or not key.isprintable()):
         raise Rejected(
             "An Idempotency-Key has 1 to 200 printable characters.", code="invalid-idempotency-key"
         )
+    return key
+
+
+def header_idempotency(request: Request, value: Any) -> Idempotency | None:
+    """The `Idempotency-Key` of this request, bound to what was asked where."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
     asked = fingerprint([request.method, request.url.path, value])
     return Idempotency(key=f"header:{key}", fingerprint=asked)
 

@@ -52,16 +52,37 @@ async def take_form(
         return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
-def read_fields(model: type[M], fields: dict[str, str]) -> M:
+def read_fields(
+    model: type[M], fields: dict[str, str], refusal: type[InvalidRequest] = InvalidRequest
+) -> M:
     """The fields of a form as `model`.
 
     Raises:
-        InvalidRequest: they are not what the model says.
+        InvalidRequest: they are not what the model says; it is a `refusal`.
     """
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise InvalidRequest.of(error.errors(include_input=False, include_url=False)) from error
+        raise refusal.of(error.errors(include_input=False, include_url=False)) from error
+
+
+def check_fields(
+    model: type[BaseModel],
+    fields: dict[str, str],
+    refusal: type[InvalidRequest] = InvalidRequest,
+) -> None:
+    """Look at those fields of a form that came already; what is missing may still come.
+
+    Raises:
+        InvalidRequest: one of them is not what the model says; it is a `refusal`.
+    """
+    try:
+        model.model_validate(fields)
+    except ValidationError as error:
+        errors = error.errors(include_input=False, include_url=False)
+        wrong = [one for one in errors if one["type"] != "missing"]
+        if wrong:
+            raise refusal.of(wrong) from error
 
 
 def form_schema(model: type[BaseModel], file_field: str) -> dict[str, Any]:

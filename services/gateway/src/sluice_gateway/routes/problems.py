@@ -1,5 +1,7 @@
 """Every error leaves as a problem document, and none says more than it should."""
 
+from http import HTTPStatus
+
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -7,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from sluice_gateway.routes.edge import InvalidRequest
 from sluice_runtime.errors import SluiceError
-from sluice_runtime.web import answer_failure, problem_response
+from sluice_runtime.web import STATUS_OF_CODE, answer_failure, problem_response
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +27,9 @@ def install(app: FastAPI) -> None:
 async def _planned(request: Request, error: Exception) -> Response:
     assert isinstance(error, SluiceError)
     if isinstance(error, InvalidRequest):
+        status = STATUS_OF_CODE.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
         return problem_response(
-            422, error.code, str(error), instance=request.url.path, errors=error.errors
+            status, error.code, str(error), instance=request.url.path, errors=error.errors
         )
     return answer_failure(error, request.url.path)
 

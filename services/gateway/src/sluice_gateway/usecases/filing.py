@@ -14,6 +14,7 @@ from sluice_contracts.facts import Registration, StoredBytes, StoreProof, Upload
 from sluice_contracts.questions import AbandonUpload, PlaceUpload, UploadPlaced
 from sluice_gateway.ports import Body, Deps
 from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
+from sluice_gateway.usecases.once import Once
 from sluice_gateway.usecases.sending import WHOLE_BYTES, Sending, Sent, send
 from sluice_runtime.errors import SluiceError
 from sluice_runtime.facts import derived_id
@@ -40,6 +41,7 @@ class Filing:
     content_type: str
     size_bytes: int | None = None
     shared: bool = False
+    once: Once | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
             claim_id=claim_id,
             received_at=deps.now(),
             reply_to=waiting.reply_to,
+            request_key=filing.once.request_key(sent.sha256) if filing.once else None,
         )
         event_id = derived_id(filing.upload_id, claim_id, "received")
         await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)

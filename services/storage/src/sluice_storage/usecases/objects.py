@@ -91,6 +91,8 @@ async def delete_object(event: Event[ObjectDiscarded], deps: Deps) -> None:
     """Remove an object nobody owns. Its registration goes first: an object without one is
     an orphan that the sweep finishes off, should this process die in between."""
     fact = event.data
+    if fact.session_id is not None:
+        await deps.objects.end_session(fact.key, fact.session_id)
     await erase(fact.key, deps)
     deleted = ObjectDeleted(tenant=fact.tenant, upload_id=fact.upload_id, key=fact.key)
     await deps.announcer.announce(deleted, event_id=derived_id(event.envelope.id, "deleted"))
@@ -98,6 +100,7 @@ async def delete_object(event: Event[ObjectDiscarded], deps: Deps) -> None:
 
 async def erase(key: str, deps: Deps) -> None:
     """Remove an object and what is kept beside it."""
+    deps.erased.add(key)
     await deps.objects.delete(domain.description_key(key))
     await deps.objects.delete(domain.registration_key(key))
     await deps.objects.delete(key)

@@ -1,6 +1,7 @@
 """What keeps store and catalog the same: the sweep, and the answers reconciliation needs."""
 
 import asyncio
+from datetime import datetime
 
 import structlog
 import uuid6
@@ -17,13 +18,13 @@ from sluice_contracts.questions import (
     PartState,
     RemoveObject,
     RestateObject,
-    StoredRegistration,
 )
 from sluice_runtime.errors import Conflict, NotFound
 from sluice_runtime.objects import Listed
 from sluice_storage import domain
 from sluice_storage.ports import Deps
 from sluice_storage.usecases.objects import erase
+from sluice_storage.usecases.registrations import read_registration
 
 log = structlog.get_logger(__name__)
 
@@ -60,13 +61,8 @@ async def _describe(one: Listed, deps: Deps) -> FoundObject:
         key=one.key,
         size_bytes=one.size_bytes,
         modified_at=one.modified_at,
-        registration=await _registration(one.key, deps),
+        registration=await read_registration(one.key, deps),
     )
-
-
-async def _registration(key: str, deps: Deps) -> StoredRegistration | None:
-    data = await deps.objects.read(domain.registration_key(key))
-    return None if data is None else StoredRegistration.model_validate_json(data)
 
 
 async def _description(key: str, deps: Deps) -> RecordingDescription | None:
@@ -80,7 +76,7 @@ async def restate_object(question: RestateObject, deps: Deps) -> Done:
     Raises:
         NotFound: the object or its registration is not there.
     """
-    kept = await _registration(question.key, deps)
+    kept = await read_registration(question.key, deps)
     found = await deps.objects.stat(question.key)
     if kept is None or found is None or found.size_bytes != kept.bytes.size_bytes:
         raise NotFound(f"{question.key} is not there as it was registered.")
@@ -131,6 +127,21 @@ async def sweep(deps: Deps) -> None:
             await deps.objects.delete(one.key)
     ORPHANS.labels("object").set(orphans)
     ORPHANS.labels("registered").set(lost)
+    for prefix in (domain.REGISTRATIONS, domain.DESCRIPTIONS):
+        await _sweep_left_over(prefix, oldest, deps)
+
+
+async def _sweep_left_over(prefix: str, oldest: datetime, deps: Deps) -> None:
+    """Remove what is kept beside objects that are gone: written just after they were deleted."""
+    after = prefix
+    while listed := await deps.objects.page(prefix, after, _PAGE):
+        after = listed[-1].key
+        old = {domain.key_beside(one.key): one.key for one in listed if one.modified_at < oldest}
+        owners = await deps.asker.ask(FindOwners(keys=tuple(old)))
+        for key in old.keys() - {owner.key for owner in owners.objects}:
+            if await deps.objects.stat(key) is None:
+                log.info("left over swept", key=old[key])
+                await deps.objects.delete(old[key])
 
 
 async def _expected(keys: tuple[str, ...], deps: Deps) -> set[str]:

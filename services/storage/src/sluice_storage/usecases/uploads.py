@@ -17,7 +17,6 @@ from sluice_contracts.questions import (
     SignedPart,
     SignedParts,
     SignParts,
-    StoredRegistration,
     UploadBegun,
     UploadOutcome,
     UploadPlaced,
@@ -131,10 +130,10 @@ async def _finish_alone(event: Event[UploadReceived], deps: Deps) -> None:
 
 
 async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
-    """Make one object of what was sent, check it, keep its registration, say so.
+    """Make one object of what was sent, check it, say so.
 
-    Safe to repeat: finishing a finished session and writing the same registration change
-    nothing, and the id of what is announced follows from the id of what was received.
+    Safe to repeat: finishing a finished session changes nothing, and the id of what is announced
+    follows from the id of what was received.
     """
     fact = event.data
     found = await _complete(fact, deps)
@@ -153,13 +152,11 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
         claim_id=fact.claim_id,
         stored_at=deps.now(),
         reply_to=fact.reply_to,
-    )
-    kept = StoredRegistration.model_validate(stored.model_dump())
-    await deps.objects.write(
-        domain.registration_key(fact.bytes.key), kept.model_dump_json().encode(), "application/json"
+        request_key=fact.request_key,
     )
     await deps.announcer.announce(stored, event_id=derived_id(event.envelope.id, "stored"))
-    if fact.reply_to:
+    if fact.reply_to and fact.multipart is not None:
+        # The gateway waits for the join; a single PUT it has seen to its end itself.
         outcome = UploadOutcome(upload_id=fact.upload_id, claim_id=fact.claim_id, state="stored")
         await deps.replies.reply(fact.reply_to, outcome)
 

@@ -1,0 +1,206 @@
+"""Uploads whose clients speak to the store themselves: what they are given, and what they left.
+
+Their URLs are signed for the public address of the store; nothing else of ours may use them.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sluice_contracts.envelope import Event
+from sluice_contracts.facts import ObjectRejected, ObjectStored, StoredBytes, UploadSent
+from sluice_contracts.questions import (
+    DirectContents,
+    DirectSigned,
+    FoundPart,
+    PlaceDirect,
+    ShowDirect,
+    SignDirect,
+    SignedPart,
+    UploadBegun,
+    UploadOutcome,
+    UploadPlaced,
+)
+from sluice_runtime.errors import Conflict, Unavailable
+from sluice_runtime.facts import derived_id
+from sluice_runtime.trace import trace_of, tracing
+from sluice_storage import domain
+from sluice_storage.ports import Deps
+
+# An upload in parts can be resumed, and a single PUT cannot: it begins anew. So this has nothing
+# to do with what is fastest for the gateway.
+_SINGLE_PUT_BYTES = 64 * domain.MIB
+_FIRST_PARTS = 16
+_MOST_FIRST_PARTS = 100
+# A join of many parts whose answer was lost has ended by then, one way or the other.
+_JOIN_LASTS = timedelta(minutes=2)
+
+Finding = tuple[int, str]
+
+
+async def place_direct(question: PlaceDirect, deps: Deps) -> UploadPlaced:
+    """Find a place for a file, and sign one PUT or open a session for its parts."""
+    upload = question.upload
+    key = domain.upload_key(upload, deps.environment)
+    size = upload.size_bytes
+    part_size = domain.part_size(size, deps.limits.part_size_bytes)
+    if size is not None and size <= _SINGLE_PUT_BYTES:
+        begun = UploadBegun(put_url=_sign_put(key, deps), part_size=part_size)
+    else:
+        session = await deps.objects.start_session(key, upload.content_type)
+        count = _FIRST_PARTS if size is None else min(_MOST_FIRST_PARTS, -(-size // part_size))
+        parts = _sign_parts(key, session, range(1, count + 1), deps)
+        begun = UploadBegun(session_id=session, part_size=part_size, parts=parts)
+    return UploadPlaced(bucket=deps.objects.bucket, key=key, begun=begun)
+
+
+async def sign_direct(question: SignDirect, deps: Deps) -> DirectSigned:
+    """Fresh URLs. Some stores forget open sessions when they restart; then a new one begins.
+
+    Raises:
+        Conflict: the session is gone because its parts are joined already.
+    """
+    key, session = question.key, question.session_id
+    if session is None:
+        return DirectSigned(put_url=_sign_put(key, deps))
+    if await deps.objects.session_parts(key, session) is None:
+        if await deps.objects.stat(key) is not None:
+            raise Conflict(
+                "The parts of this upload are joined already; complete it.", code="upload-joined"
+            )
+        session = await deps.objects.start_session(key, question.content_type)
+    parts = _sign_parts(key, session, question.numbers, deps)
+    return DirectSigned(session_id=session, parts=parts)
+
+
+def _sign_put(key: str, deps: Deps) -> str:
+    return deps.public.sign("PUT", key, deps.limits.link_lifetime)
+
+
+def _sign_parts(
+    key: str, session: str, numbers: Sequence[int], deps: Deps
+) -> tuple[SignedPart, ...]:
+    lifetime = deps.limits.link_lifetime
+    return tuple(
+        SignedPart(
+            number=number,
+            url=deps.public.sign(
+                "PUT", key, lifetime, {"partNumber": str(number), "uploadId": session}
+            ),
+        )
+        for number in numbers
+    )
+
+
+async def show_direct(question: ShowDirect, deps: Deps) -> DirectContents:
+    """The parts of the session; once they are joined, and after one PUT, the size of the object."""
+    if question.session_id is not None:
+        parts = await deps.objects.session_parts(question.key, question.session_id)
+        if parts is not None:
+            found = tuple(
+                FoundPart(number=one.number, etag=one.etag, size_bytes=one.size_bytes)
+                for one in parts
+            )
+            return DirectContents(parts=found)
+    stat = await deps.objects.stat(question.key)
+    return DirectContents(size_bytes=None if stat is None else stat.size_bytes)
+
+
+async def seal_uploads(events: Sequence[Event[UploadSent]], deps: Deps) -> None:
+    """Seal several uploads side by side; ends when all have ended, well or not."""
+    ended = await asyncio.gather(
+        *(_seal_alone(event, deps) for event in events), return_exceptions=True
+    )
+    for outcome in ended:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _seal_alone(event: Event[UploadSent], deps: Deps) -> None:
+    """A message that comes again must not meet its first run half way."""
+    with tracing(trace_of(event.envelope)):
+        async with deps.finishing.hold(event.data.upload_id):
+            await seal_upload(event, deps)
+
+
+async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
+    """Join the parts, read all of the object back, compare it with what was promised, say so.
+
+    Safe to repeat. Nothing is deleted here: whether the bytes have an owner is known to the
+    catalog, which may have taken them from another attempt.
+    """
+    fact = event.data
+    found = await _read_back(fact, deps)
+    refusal = _refuse(fact, found)
+    if refusal is not None:
+        rejected = ObjectRejected(
+            tenant=fact.tenant,
+            upload_id=fact.upload_id,
+            claim_id=fact.claim_id,
+            code=refusal[0],
+            detail=refusal[1],
+            final=found is not None,
+            reply_to=fact.reply_to,
+        )
+        await deps.announcer.announce(rejected, event_id=derived_id(event.envelope.id, "rejected"))
+        return
+    assert found is not None
+    await _announce_stored(event, found, deps)
+
+
+async def _read_back(fact: UploadSent, deps: Deps) -> Finding | None:
+    """Size and digest of the joined object; None when it is not there.
+
+    Raises:
+        Unavailable: neither the session nor the object is there, which is how a join looks whose
+            answer we missed: it is too early to call the bytes lost.
+    """
+    joined = True
+    if fact.multipart is not None:
+        parts = [(part.number, part.etag) for part in fact.multipart.parts]
+        joined = await deps.objects.finish_session(fact.key, fact.multipart.session_id, parts)
+    found = await deps.objects.digest(fact.key)
+    if found is None and not joined and deps.now() - fact.sent_at < _JOIN_LASTS:
+        raise Unavailable("The parts may still be being joined.", code="store-unavailable")
+    return found
+
+
+def _refuse(fact: UploadSent, found: Finding | None) -> tuple[str, str] | None:
+    """Why what the store holds is not what was promised, or None."""
+    if found is None:
+        return "bytes-lost", "The object store does not have the bytes; send them again."
+    size, sha256 = found
+    if fact.size_bytes is not None and size != fact.size_bytes:
+        return "size-mismatch", f"{fact.size_bytes} bytes were promised and {size} were sent."
+    if size > fact.most_bytes:
+        return "body-too-large", f"At most {fact.most_bytes} bytes are taken."
+    if any(promised != sha256 for promised in fact.sha256):
+        return "digest-mismatch", "The bytes do not have the SHA-256 that was promised."
+    return None
+
+
+async def _announce_stored(event: Event[UploadSent], found: Finding, deps: Deps) -> None:
+    fact, (size, sha256) = event.data, found
+    head = await deps.objects.peek(fact.key, domain.HEAD_BYTES)
+    stored = ObjectStored(
+        tenant=fact.tenant,
+        upload_id=fact.upload_id,
+        bytes=StoredBytes(
+            bucket=fact.bucket,
+            key=fact.key,
+            size_bytes=size,
+            sha256=sha256,
+            content_type=fact.content_type,
+        ),
+        etag=head.etag if head else "",
+        detected_type=domain.sniff(head.head) if head else None,
+        registration=fact.registration,
+        claim_id=fact.claim_id,
+        stored_at=deps.now(),
+        verified_at=deps.now(),
+        reply_to=fact.reply_to,
+    )
+    await deps.announcer.announce(stored, event_id=derived_id(event.envelope.id, "stored"))
+    if fact.reply_to:
+        outcome = UploadOutcome(upload_id=fact.upload_id, claim_id=fact.claim_id, state="stored")
+        await deps.replies.reply(fact.reply_to, outcome)

@@ -1,0 +1,74 @@
+"""What Sluice costs: uploads through it, beside the same bytes put straight into the same store.
+
+Every figure is a ratio of two measurements of one run, taken in turns, or a memory size, or a
+time. On a noisy machine the ratios stay comparable while the rates do not. Nothing here passes or
+fails.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import aiohttp
+
+from sluice_devkit.bench.calls import Calls
+from sluice_devkit.bench.chunks import Chunks
+from sluice_devkit.bench.figures import CLIENTS, GIB, Figure
+from sluice_devkit.bench.recordings import Recordings
+from sluice_devkit.bench.roads import Direct
+from sluice_devkit.stack import Stack
+
+_ROWS = 1_000_000
+
+
+async def measure(*, large_bytes: int, small_count: int, rounds: int) -> list[Figure]:
+    """All figures, from one stack in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
+        async with (
+            Stack(Path(folder)) as stack,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CLIENTS * 2),
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as http,
+        ):
+            direct = Direct(stack, http)
+            recordings = Recordings(stack, http, direct)
+            chunks = Chunks(stack, http, direct)
+            await recordings.warm_up()
+            figures = await recordings.latency(300)
+            figures.append(await recordings.small(small_count, rounds))
+            await chunks.add_devices()
+            figures.append(await chunks.small(small_count, rounds))
+            figures += await recordings.large(large_bytes, rounds)
+            figures += await Calls(stack, http, direct).large(large_bytes, rounds)
+            figures += await chunks.lists(_ROWS, 200)
+            return figures
+
+
+def report(figures: Sequence[Figure]) -> str:
+    """The figures as a table for people."""
+    lines = []
+    for figure in figures:
+        goal = f">= {figure.at_least:g}" if figure.at_least is not None else ""
+        goal = f"<= {figure.at_most:g}" if figure.at_most is not None else goal
+        mark = "met" if figure.met else "NOT MET"
+        lines.append(
+            f"{figure.name:<60} {figure.value:8.2f} {figure.unit:<4} {goal:>8}  {mark:<8}"
+            f"{figure.note}"
+        )
+    return "\n".join(lines)
+
+
+async def bench(out: Path | None) -> int:
+    """Measure, print, and write JSON to `out`. A missed goal is reported, never an error."""
+    figures = await measure(large_bytes=GIB, small_count=1000, rounds=3)
+    document = {"figures": [{**asdict(figure), "met": figure.met} for figure in figures]}
+    text = json.dumps(document, indent=2) + "\n"
+    if out is not None:
+        await asyncio.to_thread(out.write_text, text)
+    sys.stdout.write(report(figures) + "\n" + text)
+    return 0

@@ -1,0 +1,88 @@
+"""The calls door: large files by form, one at a time and several at once."""
+
+import asyncio
+import statistics
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from sluice_devkit.bench.figures import MIB, Figure, Memory, timed
+from sluice_devkit.bench.roads import Direct, settle, zeros
+from sluice_devkit.stack import Stack
+
+_BOUNDARY = "sluice-bench"
+_AT_ONCE = 8
+# What makes a file of zeros a WAV file to whoever looks at its first bytes.
+_HEAD = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00"
+
+
+class Calls:
+    """Calls by form, and the road beside them."""
+
+    def __init__(self, stack: Stack, http: aiohttp.ClientSession, direct: Direct) -> None:
+        self._stack = stack
+        self._http = http
+        self._direct = direct
+
+    async def large(self, size: int, rounds: int) -> list[Figure]:
+        """One large call at a time, both roads in turns; then several at once."""
+        direct: list[float] = []
+        sent: list[float] = []
+        for _ in range(rounds):
+            await settle()
+            direct.append(await timed(lambda: self._put(size)))
+            await settle()
+            sent.append(await timed(lambda: self._send(size)))
+        memory = Memory(self._stack.pids["gateway"])
+        async with memory:
+            await asyncio.gather(*(self._send(size // _AT_ONCE) for _ in range(_AT_ONCE)))
+        best = [size / MIB / min(seconds) for seconds in (direct, sent)]
+        ratio = statistics.median(direct) / statistics.median(sent)
+        note = f"{size / MIB:.0f} MiB; best {best[1]:.0f} MiB/s, direct {best[0]:.0f} MiB/s"
+        return [
+            Figure(
+                "large call by form, rate against direct PUT", ratio, "", at_least=0.85, note=note
+            ),
+            Figure(
+                "gateway memory above idle, 8 such uploads at once",
+                memory.above_idle_mib,
+                "MiB",
+                at_most=256,
+                note=f"{size // _AT_ONCE // MIB} MiB each",
+            ),
+        ]
+
+    async def _put(self, size: int) -> None:
+        (url,) = self._direct.urls(1)
+        await self._direct.put(url, zeros(size), size)
+
+    async def _send(self, size: int) -> None:
+        async with self._http.post(
+            f"{self._stack.url}/api/v1/calls/upload",
+            data=_form(size),
+            headers={
+                "X-API-Key": self._stack.key,
+                "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+            },
+        ) as response:
+            text = await response.text()
+            if response.status not in (201, 202):
+                raise RuntimeError(f"a call was answered {response.status}: {text}")
+
+
+async def _form(size: int) -> AsyncIterator[bytes]:
+    fields = {
+        "company_name": "Bench",
+        "contact_email": "bench@example.com",
+        "call_type": "demo",
+    }
+    for name, value in fields.items():
+        yield _part(f'name="{name}"') + value.encode() + b"\r\n"
+    yield _part('name="file"; filename="bench.wav"') + _HEAD
+    async for chunk in zeros(size):
+        yield chunk
+    yield f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def _part(disposition: str) -> bytes:
+    return f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()

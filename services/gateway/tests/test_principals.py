@@ -129,3 +129,15 @@ async def test_the_token_itself_is_never_sent_or_kept() -> None:
     cache = CachedPrincipals(FakeCatalog())
     await cache.resolve("mine")
     assert "mine" not in repr(cache._known)
+
+
+async def test_a_bus_that_was_lost_may_have_swallowed_a_change(clock: Clock) -> None:
+    catalog, lost = FakeCatalog(), 0
+    cache = CachedPrincipals(catalog, lambda: lost)
+    assert await cache.resolve("mine") == ME
+    lost = 1
+    catalog.away = True
+    assert await cache.resolve("mine") == ME, "an outage of the catalog locks nobody out"
+    catalog.away = False
+    catalog.known.clear()
+    assert await cache.resolve("mine") is None

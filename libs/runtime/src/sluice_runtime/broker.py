@@ -137,6 +137,13 @@ def connected(broker: NatsBroker) -> Client:
     return broker.connection
 
 
+def reconnects(broker: NatsBroker) -> int:
+    """How often the connection was lost and found again: hints of that time were not heard."""
+    if not broker.config.broker_config.connection_state:
+        return 0
+    return int(broker.connection.stats["reconnects"])
+
+
 def bus_checks(broker: NatsBroker, guard: Guard) -> Mapping[str, bool]:
     """What readiness needs to know of the bus: connected, subscribed, consumers there."""
     state = broker.config.broker_config.connection_state

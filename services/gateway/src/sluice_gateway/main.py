@@ -20,6 +20,7 @@ from sluice_gateway.principals import CachedPrincipals
 from sluice_gateway.routes.edge import Edge, Places, Remembered
 from sluice_gateway.settings import GatewaySettings
 from sluice_gateway.store import SignedUrlStore
+from sluice_runtime.broker import reconnects
 from sluice_runtime.facts import Announcer
 from sluice_runtime.rpc import NatsAsker
 from sluice_runtime.service import Service
@@ -35,7 +36,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     asker = NatsAsker(service.broker)
     outcomes = NatsOutcomes(instance=uuid6.uuid7().hex)
     live = LiveEvents()
-    principals = CachedPrincipals(asker)
+    principals = CachedPrincipals(asker, lambda: reconnects(service.broker))
     store = SignedUrlStore(settings.max_uploads_in_flight * _CONNECTIONS_PER_UPLOAD)
     # Players that pause keep their connection; they must not keep one from an upload.
     media = SignedUrlStore(_PLAYERS)

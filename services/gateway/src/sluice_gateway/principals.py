@@ -1,8 +1,10 @@
 """Whose token is it: asked of the catalog, remembered for half a minute."""
 
+import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from nats.aio.msg import Msg
@@ -34,14 +36,18 @@ class CachedPrincipals:
     empties the cache at once.
     """
 
-    def __init__(self, asker: Asks) -> None:
+    def __init__(self, asker: Asks, reconnects: Callable[[], int] = lambda: 0) -> None:
+        """`reconnects` counts how often the bus was lost: a change may have gone unheard then."""
         self._asker = asker
+        self._reconnects = reconnects
+        self._heard_since = 0
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._generation = 0
 
     async def resolve(self, token: str) -> Principal | None:
         """The owner of `token`; None for nobody's. Raises `Unavailable` when nobody knows."""
         digest = token_digest(token)
+        self._doubt_if_deaf()
         known = self._known.get(digest)
         now = time.monotonic()
         if known is not None and known.is_fresh(now):
@@ -69,6 +75,15 @@ class CachedPrincipals:
         """Called when keys changed: forget all, also the answers that are still on their way."""
         self._generation += 1
         self._known.clear()
+
+    def _doubt_if_deaf(self) -> None:
+        """What was known before the bus was lost is asked for again, where there is an answer."""
+        if (count := self._reconnects()) == self._heard_since:
+            return
+        self._heard_since = count
+        self._generation += 1
+        for digest, known in self._known.items():
+            self._known[digest] = replace(known, asked_at=-math.inf)
 
 
 def _unless_expired(principal: Principal | None) -> Principal | None:

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 import typer
 
+from sluice_cli.commands import duration
 from sluice_cli.content_types import content_type
 from sluice_cli.failures import combined
-from sluice_cli.main import duration
 from sluice_cli.printing import printable
 from sluice_cli.watch import full_types
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from sluice_devkit.bench.figures import MIB, Figure, Memory, timed
-from sluice_devkit.bench.roads import Direct, settle, zeros
+from sluice_devkit.bench.roads import CHUNK_BYTES, Direct, settle, zeros
 from sluice_devkit.stack import Stack
 
 _BOUNDARY = "sluice-bench"
@@ -78,8 +78,8 @@ async def _form(size: int) -> AsyncIterator[bytes]:
     }
     for name, value in fields.items():
         yield _part(f'name="{name}"') + value.encode() + b"\r\n"
-    yield _part('name="file"; filename="bench.wav"') + _HEAD
-    async for chunk in zeros(size):
+    yield _part('name="file"; filename="bench.wav"') + _HEAD + bytes(CHUNK_BYTES - len(_HEAD))
+    async for chunk in zeros(size - CHUNK_BYTES):
         yield chunk
     yield f"\r\n--{_BOUNDARY}--\r\n".encode()
 

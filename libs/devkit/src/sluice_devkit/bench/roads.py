@@ -11,7 +11,8 @@ import aiohttp
 from sluice_devkit.stack import Stack
 from sluice_runtime.objects import ObjectStore
 
-_CHUNK = bytes(256 * 1024)
+CHUNK_BYTES = 256 * 1024
+_CHUNK = bytes(CHUNK_BYTES)
 
 
 async def zeros(length: int) -> AsyncIterator[bytes]:

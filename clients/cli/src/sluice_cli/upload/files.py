@@ -1,0 +1,103 @@
+"""Which files to send, and what tells whether one changed."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluice_cli.failures import IntegrityError, UsageError
+
+_PIECE = 1024**2
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was found; `shown` is its path below the folder it was found in."""
+
+    path: Path
+    shown: str
+    size_bytes: int
+    mtime_ns: int
+
+    @property
+    def filename(self) -> str:
+        """Its name as text: a name that is none is sent with marks where it is not."""
+        return os.fsencode(self.path.name).decode(errors="replace")
+
+
+def look_at(path: Path, shown: str | None = None) -> Source:
+    """Raises `OSError` when there is no such file any more."""
+    state = path.stat()
+    name = os.fsencode(shown or path.name).decode(errors="replace")
+    return Source(path, name, state.st_size, state.st_mtime_ns)
+
+
+def find(paths: Sequence[Path]) -> Iterator[Source]:
+    """The files named, and those in the folders named, however deep, by name.
+
+    What is hidden is left out: it is mostly not finished, or not meant.
+
+    Raises:
+        UsageError: something named is not there.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from below(path)
+        elif path.is_file():
+            yield look_at(path.absolute())
+        else:
+            raise UsageError(f"there is no file or folder {path}")
+
+
+def below(folder: Path) -> Iterator[Source]:
+    """The files in a folder; one that vanishes meanwhile is passed over."""
+    top = folder.absolute()
+    for where, folders, names in os.walk(top):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(one for one in names if not one.startswith(".")):
+            path = Path(where, name)
+            try:
+                if path.is_file():
+                    yield look_at(path, str(path.relative_to(top)))
+            except FileNotFoundError:
+                continue
+
+
+class Reader:
+    """Reads one file from its beginning to its end, and knows the digest of what it read."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._digest = hashlib.sha256()
+        self._file = source.path.open("rb")
+
+    def close(self) -> None:
+        self._file.close()
+
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    async def read(self, length: int) -> bytes:
+        """The next bytes, all of them."""
+        return await asyncio.to_thread(self._read, length)
+
+    async def skip(self, length: int) -> None:
+        """Past bytes that are only wanted for the digest."""
+        async for _ in self.pieces(length):
+            pass
+
+    async def pieces(self, length: int) -> AsyncIterator[bytes]:
+        """The next bytes, a few at a time."""
+        while length > 0:
+            piece = await asyncio.to_thread(self._read, min(_PIECE, length))
+            length -= len(piece)
+            yield piece
+
+    def _read(self, length: int) -> bytes:
+        data = self._file.read(length)
+        if len(data) < length:
+            raise IntegrityError(f"{self._source.path} became shorter while it was sent")
+        self._digest.update(data)
+        return data

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -89,10 +90,12 @@ async def finish(device: Recorder, folder: Path, base_url: str) -> tuple[int | N
         return process.returncode, errors.decode()
 
 
-async def chunks_of(device: Recorder) -> list[dict[str, Any]]:
+async def chunks_of(
+    device: Recorder, http: httpx.AsyncClient | None = None
+) -> list[dict[str, Any]]:
     """What the server holds of a device, seen without any proxy in between."""
     params = {"device_id": device.device_id, "limit": "200"}
-    answer = await device.http.get("/api/v1/chunks", params=params)
+    answer = await (http or device.http).get("/api/v1/chunks", params=params)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
@@ -218,7 +221,7 @@ async def test_a_disabled_device_keeps_its_chunks_until_it_is_let_in_again(
     assert (code, "device-disabled" in errors) == (REFUSED, True), errors
     assert left_in(folder) == [path.name]
     assert path.read_bytes() == data
-    assert await chunks_of(device) == []
+    assert await chunks_of(device, caller.http) == []
 
     await enable(True)
     code, errors = await finish(device, folder, caller.stack.url)

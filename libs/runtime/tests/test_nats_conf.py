@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice_contracts.questions import QUESTIONS, LinkObject
-from sluice_contracts.topology import CONSUMERS, EVENTS, PUBLISHERS
+from sluice_contracts.questions import QUESTIONS, LinkObject, ReportStatus
+from sluice_contracts.topology import CONSUMERS, EVENTS, PUBLISHERS, TASK_SUBJECTS, TASKS
 from sluice_runtime.nats_conf import SERVICES, USERS, permissions, render
 
 NOT_SERVICES = tuple(user for user in USERS if user not in SERVICES)
@@ -66,6 +66,48 @@ def test_only_the_notifier_may_make_a_consumer_and_only_on_the_facts() -> None:
         made = [subject for subject in publish if ".CONSUMER.CREATE." in subject]
         expected = [f"$JS.API.CONSUMER.CREATE.{EVENTS.name}.>"] if service == "notifier" else []
         assert made == expected
+
+
+def test_a_worker_takes_its_tasks_reports_on_them_and_says_nothing_else() -> None:
+    publish, subscribe = permissions("worker")
+    assert subscribe == ["_INBOX_worker.>"]
+    asked = [subject for subject in publish if subject.startswith("sluice.")]
+    assert asked == [ReportStatus.subject()]
+    mine = {one.name for one in CONSUMERS if one.service == "worker"}
+    assert mine
+    for subject in set(publish) - set(asked):
+        tokens = subject.split(".")
+        assert TASKS.name in tokens, subject
+        assert mine & set(tokens), subject
+        assert tokens[0] in ("$JS", "dlq"), subject
+        assert not {"CREATE", "DELETE", "PURGE", "UPDATE", "STREAM"} & set(tokens), subject
+
+
+def test_a_worker_may_do_with_its_consumers_what_a_service_may_with_its_own() -> None:
+    publish, _ = permissions("worker")
+    for consumer in CONSUMERS:
+        name = f"{consumer.stream.name}.{consumer.name}"
+        needed = {
+            f"$JS.API.CONSUMER.INFO.{name}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{name}",
+            f"$JS.ACK.{name}.>",
+            f"dlq.{name}",
+        }
+        assert needed <= set(publish) if consumer.service == "worker" else not needed & set(publish)
+
+
+@pytest.mark.parametrize("user", [user for user in USERS if user != "topology"])
+def test_only_the_catalog_gives_out_tasks(user: str) -> None:
+    publish, subscribe = permissions(user)
+    given = {one for one in publish if one.startswith("sluice.task.")}
+    assert given == (set(TASK_SUBJECTS) if user == "catalog" else set())
+    assert not [one for one in subscribe if one.startswith("sluice.task.")]
+
+
+def test_a_worker_answers_nobody() -> None:
+    text = render(dict.fromkeys(USERS, '"x"'), port=4222, store_dir=Path("/data"))
+    worker = text.partition("user: worker")[2]
+    assert "allow_responses" not in worker
 
 
 def test_a_subscriber_says_nothing_at_all() -> None:

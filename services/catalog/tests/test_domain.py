@@ -6,8 +6,9 @@ from itertools import product
 
 import pytest
 
-from sluice_catalog.domain import IllegalTransition, first_change, token_digest
+from sluice_catalog.domain import IllegalTransition, first_change, known_uuid, token_digest
 from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus, UploadStatus, is_legal
+from sluice_runtime.errors import NotFound
 
 from .fakes import NOW
 from .promises import batch, recording, upload
@@ -72,3 +73,10 @@ def test_tokens_are_kept_as_their_digest() -> None:
     assert token_digest("test_12345") == (
         "22e2da60c56a8fe0867253bf9ae9ef62646f9a176463461932dab760a702447c"
     )
+
+
+@pytest.mark.parametrize("text", ["", "x", "rec_00000001", "0" * 31, "0" * 33, "\x00"])
+def test_what_can_be_nobodys_id_is_not_found(text: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        known_uuid(text, "chunk")
+    assert caught.value.code == "chunk-not-found"

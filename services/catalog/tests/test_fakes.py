@@ -1,5 +1,7 @@
 """The fake keeps the promises of the real unit of work."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from .fakes import FakeWorld
@@ -8,5 +10,17 @@ from .promises import Open, WorkPromises
 
 class TestFakeWork(WorkPromises):
     @pytest.fixture
-    def open_work(self) -> Open:
-        return FakeWorld().work
+    def world(self) -> FakeWorld:
+        return FakeWorld()
+
+    @pytest.fixture
+    def open_work(self, world: FakeWorld) -> Open:
+        return world.work
+
+    @pytest.fixture
+    def leaving(self, world: FakeWorld) -> Callable[[], Awaitable[list[str]]]:
+        async def subjects() -> list[str]:
+            facts = [one.subject() for one in world.tables.outbox]
+            return facts + [one.task.subject(one.priority) for one in world.tables.tasks]
+
+        return subjects

@@ -15,6 +15,7 @@ from sluice_contracts.questions import (
     BeginUpload,
     Claim,
     Done,
+    PlaceUpload,
     PlannedUpload,
     ReleaseClaim,
     RenewClaim,
@@ -24,6 +25,7 @@ from sluice_contracts.questions import (
     UploadBegun,
     UploadClaimed,
     UploadOutcome,
+    UploadPlaced,
 )
 from sluice_gateway.domain import ByteRange, UploadTokens
 from sluice_gateway.ports import Body, Deps, Limits
@@ -32,6 +34,7 @@ from sluice_runtime.errors import SluiceError, Unavailable
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 UPLOAD = "upl_00000001"
 KEY = "tenants/dev/recordings/2026/11/20/rec_00000001/a.wav"
+FORM_KEY = "audio/p/r/2026-11-20/12/chunk.ogg"
 TOKENS = UploadTokens("s" * 32)
 TOKEN = TOKENS.sign(UPLOAD, NOW + timedelta(minutes=10))
 REPLY_TO = f"sluice.live.v1.reply.i.{UPLOAD}"
@@ -114,6 +117,7 @@ class FakeWorld:
     asked: list[Any] = field(default_factory=list)
     announced: list[tuple[Fact, str]] = field(default_factory=list)
     refuses_claim: SluiceError | None = None
+    refuses_place: SluiceError | None = None
     refuses_renewal: SluiceError | None = None
     refuses_fact: SluiceError | None = None
     answers: dict[type, Callable[[Any], Awaitable[Any]]] = field(default_factory=dict)
@@ -167,6 +171,15 @@ class FakeWorld:
             lease_seconds=self.lease_seconds,
         )
 
+    async def place(self, place: PlaceUpload) -> UploadPlaced:
+        self.asked.append(place)
+        if self.refuses_place is not None:
+            raise self.refuses_place
+        asked = BeginUpload(
+            key=FORM_KEY, content_type=place.content_type, size_bytes=place.size_bytes
+        )
+        return UploadPlaced(bucket="media", key=FORM_KEY, begun=self._begin(asked))
+
     async def announce(self, fact: Fact, *, event_id: str, budget_seconds: float = 12.0) -> None:
         assert self.is_expecting, "the answer could come before anybody listens"
         if self.refuses_fact is not None:
@@ -175,7 +188,8 @@ class FakeWorld:
 
     @contextmanager
     def expect(self, claim_id: str) -> Iterator["FakeWaiting"]:
-        assert claim_id == self.questions(Claim)[-1].claim_id
+        claims = self.questions(Claim)
+        assert not claims or claim_id == claims[-1].claim_id
         self.is_expecting = True
         yield FakeWaiting(self)
         self.is_expecting = False

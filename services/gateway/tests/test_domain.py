@@ -4,6 +4,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from sluice_gateway.domain import (
     UploadTokens,
     check_filename,
     decode_cursor,
+    decode_uuid_cursor,
     disposition,
     encode_cursor,
     is_inline,
@@ -247,6 +249,38 @@ class TestCursors:
         assert word is not None
         assert re.fullmatch(r"[A-Za-z0-9_-]+", word)
         assert decode_cursor(word) == page
+
+    @given(st.datetimes(timezones=st.just(UTC)), st.uuids())
+    def test_a_cursor_of_what_has_a_uuid_comes_back(self, at: datetime, id_: UUID) -> None:
+        page = Page(created_at=at, id=str(id_))
+        assert decode_uuid_cursor(encode_cursor(page)) == decode_cursor(encode_cursor(page)) == page
+
+    def test_a_cursor_of_another_list_is_none_of_a_list_of_uuids(self) -> None:
+        word = encode_cursor(Page(created_at=NOW, id="rb_00000001"))
+        assert decode_cursor(word)
+        with pytest.raises(Rejected) as caught:
+            decode_uuid_cursor(word)
+        assert caught.value.code == "invalid-cursor"
+        assert decode_uuid_cursor(None) is None
+
+    @pytest.mark.parametrize(
+        "id_",
+        [
+            "",
+            "x",
+            "0" * 36,
+            "00000000-0000-0000-0000-00000000000",
+            "00000000-0000-0000-0000-0000000000000",
+            "{00000000-0000-0000-0000-000000000000}",
+            "00000000-0000-0000-0000-00000000000A",
+            "00000000000000000000000000000000",
+            "rb_00000001\n",
+            "rb_00000001' or 1=1",
+        ],
+    )
+    def test_a_cursor_with_what_could_be_no_id_is_refused(self, id_: str) -> None:
+        with pytest.raises(Rejected):
+            decode_cursor(encode_cursor(Page(created_at=NOW, id=id_)))
 
     def test_the_end_has_none(self) -> None:
         assert encode_cursor(None) is None

@@ -38,13 +38,14 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.errors import Conflict, NotFound, Unavailable
 from sluice_storage.domain import description_key, registration_key
+from sluice_storage.ports import Deps
 from sluice_storage.usecases.objects import check_recording, delete_object, link_object
+from sluice_storage.usecases.registrations import keep_registrations
 from sluice_storage.usecases.upkeep import (
     check_store,
     list_found,
     remove_object,
     restate_object,
-    sweep,
 )
 from sluice_storage.usecases.uploads import (
     abandon_upload,
@@ -108,6 +109,15 @@ def registered(data: bytes = DATA) -> RecordingRegistered:
     )
 
 
+async def keep(objects: FakeObjects, world: FakeWorld, deps: Deps) -> None:
+    """Bytes that were received, finished and registered."""
+    await objects.write(KEY, DATA, "audio/wav")
+    await finish_upload(told(received()), deps)
+    (stored,) = world.facts()
+    assert isinstance(stored, ObjectStored)
+    await keep_registrations([told(stored, "e1-stored")], deps)
+
+
 @pytest.fixture
 def objects() -> FakeObjects:
     return FakeObjects()
@@ -160,7 +170,7 @@ class TestPlacing:
 
 
 class TestFinishing:
-    async def test_bytes_that_arrived_are_kept_with_their_registration(
+    async def test_bytes_that_arrived_are_said_to_be_stored(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
         await objects.write(KEY, DATA, "audio/wav")
@@ -170,8 +180,8 @@ class TestFinishing:
         assert stored.bytes == bytes_of(DATA)
         assert (stored.detected_type or "").startswith("audio/")
         assert stored.description is None
-        assert registration_key(KEY) in objects.held
-        assert [(to, said.state) for to, said in world.replies] == [(REPLY_TO, "stored")]
+        assert list(objects.held) == [KEY]
+        assert not world.replies, "the gateway has seen a single PUT to its end itself"
 
     async def test_the_proof_of_the_store_spares_a_look(
         self, objects: FakeObjects, world: FakeWorld
@@ -183,7 +193,7 @@ class TestFinishing:
         assert isinstance(stored, ObjectStored)
         assert (stored.etag, stored.bytes) == ("tag", bytes_of(DATA))
         assert (stored.detected_type or "").startswith("audio/")
-        assert list(objects.held) == [registration_key(KEY)]
+        assert not objects.held
 
     async def test_parts_become_one_object_and_a_repeat_changes_nothing(
         self, objects: FakeObjects, world: FakeWorld
@@ -199,6 +209,7 @@ class TestFinishing:
         assert objects.held == before
         assert len(world.announced) == 2
         assert len(world.facts()) == 1
+        assert {(to, said.state) for to, said in world.replies} == {(REPLY_TO, "stored")}
 
     @pytest.mark.parametrize(
         ("held", "code"), [(None, "bytes-lost"), (b"", "size-mismatch"), (b"x", "size-mismatch")]
@@ -349,8 +360,7 @@ class TestRestating:
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
         deps = deps_of(objects, world)
-        await objects.write(KEY, DATA, "audio/wav")
-        await finish_upload(told(received()), deps)
+        await keep(objects, world, deps)
         await check_recording(told(registered(), "e2"), deps)
         world.announced.clear()
         await restate_object(RestateObject(key=KEY), deps)
@@ -367,8 +377,7 @@ class TestRestating:
         self, objects: FakeObjects, world: FakeWorld, missing: str
     ) -> None:
         deps = deps_of(objects, world)
-        await objects.write(KEY, DATA, "audio/wav")
-        await finish_upload(told(received()), deps)
+        await keep(objects, world, deps)
         if missing == "object":
             await objects.delete(KEY)
         elif missing == "registration":
@@ -381,63 +390,11 @@ class TestRestating:
         assert not world.announced
 
 
-class TestSweeping:
-    async def test_only_old_bytes_that_nobody_acknowledged_or_expects_are_swept(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        old, young = NOW - timedelta(hours=2), NOW
-        cases = {
-            "orphan": (old, None, False),
-            "young": (young, None, False),
-            "lost": (old, None, True),
-            "expected": (old, "expected", False),
-            "stored": (old, "stored", True),
-            "damaged": (old, "damaged", True),
-        }
-        for name, (age, state, is_registered) in cases.items():
-            key = f"tenants/dev/{name}"
-            objects.held[key] = (b"x", age)
-            if is_registered:
-                objects.held[registration_key(key)] = (b"{}", age)
-            if state:
-                world.own(key, state)
-        objects.held["registrations/other"] = (b"x", old)
-        before = set(objects.held)
-        await sweep(deps_of(objects, world))
-        assert before - set(objects.held) == {"tenants/dev/orphan"}
-
-    async def test_only_old_sessions_that_nobody_expects_are_ended(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        for key, age in (("a", 2), ("b", 2), ("c", 0)):
-            objects.now = NOW - timedelta(hours=age)
-            await objects.start_session(key, "x/y")
-        world.own("b", "expected")
-        await sweep(deps_of(objects, world))
-        assert {one.key for one in objects.sessions.values()} == {"b", "c"}
-
-    async def test_without_the_catalog_nothing_is_swept(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        objects.held["tenants/dev/orphan"] = (b"x", NOW - timedelta(hours=2))
-        world.away = True
-        with pytest.raises(Unavailable):
-            await sweep(deps_of(objects, world))
-        assert objects.held
-
-    async def test_every_page_is_looked_at(self, objects: FakeObjects, world: FakeWorld) -> None:
-        for number in range(1201):
-            objects.held[f"tenants/dev/{number:05}"] = (b"x", NOW - timedelta(hours=2))
-        await sweep(deps_of(objects, world))
-        assert not objects.held
-
-
 async def test_found_objects_carry_their_registration(
     objects: FakeObjects, world: FakeWorld
 ) -> None:
     deps = deps_of(objects, world)
-    await objects.write(KEY, DATA, "audio/wav")
-    await finish_upload(told(received()), deps)
+    await keep(objects, world, deps)
     await objects.write("tenants/dev/unknown", b"x", "x/y")
     found = (await list_found(ListFoundObjects(), deps)).objects
     assert [one.key for one in found] == [KEY, "tenants/dev/unknown"]

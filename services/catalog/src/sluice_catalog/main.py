@@ -17,6 +17,7 @@ from sluice_catalog.hints import AuthHints
 from sluice_catalog.ports import Deps
 from sluice_catalog.receipts import StreamReceipts
 from sluice_catalog.settings import CatalogSettings, ProvisionSettings
+from sluice_catalog.usecases.direct import expire_direct
 from sluice_catalog.usecases.keys import has_well_known_key
 from sluice_catalog.usecases.upkeep import forget_old
 from sluice_catalog.usecases.uploads import expire_uploads
@@ -71,6 +72,7 @@ async def _keep_tidy(deps: Deps, may_be_well_known: bool) -> None:
                 raise SystemExit("a key from the documentation is valid here: revoke it first")
             checked = True
             await expire_uploads(deps)
+            await expire_direct(deps)
             if rounds % _ROUNDS_A_DAY == 0:
                 await forget_old(deps)
             rounds += 1

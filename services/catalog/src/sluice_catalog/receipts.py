@@ -6,7 +6,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from sluice_catalog.domain import Upload
-from sluice_contracts.facts import ObjectRejected, UploadReceived
+from sluice_contracts.facts import ObjectRejected, UploadReceived, UploadSent
 from sluice_contracts.topology import EVENTS
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Unavailable
@@ -35,6 +35,18 @@ class StreamReceipts:
             return False
         rejected = await self._last(ObjectRejected.subject_of(upload.tenant, upload.upload_id))
         return rejected is None or rejected.seq is None or rejected.seq < received.seq
+
+    async def is_completing(self, tenant: str, upload_id: str) -> bool:
+        """Whether a client said that it sent all of a direct upload, and nothing came of it yet.
+
+        Raises:
+            Unavailable: the stream cannot be read right now.
+        """
+        sent = await self._last(UploadSent.subject_of(tenant, upload_id))
+        if sent is None or sent.seq is None:
+            return False
+        rejected = await self._last(ObjectRejected.subject_of(tenant, upload_id))
+        return rejected is None or rejected.seq is None or rejected.seq < sent.seq
 
     async def _last(self, subject: str) -> RawStreamMsg | None:
         stream = connected(self._broker).jetstream(timeout=_TIMEOUT_SECONDS)

@@ -11,10 +11,12 @@ from sluice_catalog.usecases import (
     calls,
     chunks,
     devices,
+    direct,
     keys,
     objects,
     recordings,
     reservations,
+    shown,
     status,
     upkeep,
     uploads,
@@ -61,6 +63,13 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.ListCalls, partial(calls.list_calls, deps=deps))
     answers.to(questions.GetCallHistory, partial(calls.get_call_history, deps=deps))
     answers.to(questions.DeleteCall, partial(calls.delete_call, deps=deps))
+    answers.to(questions.PlanDirect, partial(direct.plan_direct, deps=deps))
+    answers.to(questions.GetDirect, partial(direct.get_direct, deps=deps))
+    answers.to(questions.OpenDirect, partial(direct.open_direct, deps=deps))
+    answers.to(questions.ReopenDirect, partial(direct.reopen_direct, deps=deps))
+    answers.to(questions.CancelDirect, partial(direct.cancel_direct, deps=deps))
+    answers.to(questions.GetTimeline, partial(shown.get_timeline, deps=deps))
+    answers.to(questions.GetObject, partial(shown.get_object, deps=deps))
     answers.to(questions.ListOwnedObjects, partial(objects.list_owned, deps=deps))
     answers.to(questions.FindOwners, partial(objects.find_owners, deps=deps))
     answers.to(questions.CheckDatabase, partial(upkeep.check_database, deps=deps))

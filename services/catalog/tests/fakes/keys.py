@@ -47,10 +47,38 @@ class FakeReplays:
         assert place not in self._tables.replays
         self._tables.replays[place] = (asked.fingerprint, answer, at)
 
+    async def keep_new(
+        self, tenant: str, scope: str, asked: Idempotency, answer: JsonObject, at: datetime
+    ) -> None:
+        place = (tenant, scope, asked.key)
+        self._tables.replays.setdefault(place, (asked.fingerprint, answer, at))
+        self._tables.reservations.pop(place, None)
+
+    async def kept(self, tenant: str, scope: str, key: str) -> tuple[str, JsonObject] | None:
+        found = self._tables.replays.get((tenant, scope, key))
+        return None if found is None else found[:2]
+
+    async def reserve(
+        self, tenant: str, scope: str, key: str, claim_id: str, now: datetime, until: datetime
+    ) -> bool:
+        place = (tenant, scope, key)
+        holder, held_until = self._tables.reservations.get(place, (claim_id, until))
+        if holder != claim_id and held_until >= now:
+            return False
+        self._tables.reservations[place] = (claim_id, until)
+        return True
+
+    async def free(self, tenant: str, scope: str, key: str, claim_id: str) -> None:
+        place = (tenant, scope, key)
+        if self._tables.reservations.get(place, ("",))[0] == claim_id:
+            del self._tables.reservations[place]
+
     async def forget(self, before: datetime) -> None:
-        replays = self._tables.replays
+        replays, reservations = self._tables.replays, self._tables.reservations
         for place in [place for place, kept in replays.items() if kept[2] < before]:
             del replays[place]
+        for place in [place for place, held in reservations.items() if held[1] < before]:
+            del reservations[place]
 
 
 class FakeInbox:

@@ -17,7 +17,8 @@ class FakeObjects:
 
     async def add(self, added: Sequence[StoredObject]) -> None:
         for one in added:
-            self._tables.objects.setdefault(one.key, one)
+            if not await self.of_uploads([one.upload_id]):
+                self._tables.objects.setdefault(one.key, one)
 
     async def of_uploads(self, upload_ids: Sequence[str]) -> dict[str, StoredObject]:
         found = self._tables.objects.values()
@@ -55,7 +56,7 @@ class FakeObjects:
                 sha256=None,
                 state="expected",
             )
-            for one in self._tables.uploads.values()
+            for one in (*self._tables.uploads.values(), *self._tables.direct.values())
             if one.status in UNSENT
         ]
         return sorted(owned, key=lambda one: one.key.encode())

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sluice_catalog.domain import Batch, Change, Chunk, Device, Recording, StoredObject, Upload
+from sluice_catalog.domain import (
+    Batch,
+    Call,
+    Change,
+    Chunk,
+    Device,
+    Direct,
+    Recording,
+    StoredObject,
+    Upload,
+)
 from sluice_contracts.base import JsonObject
 from sluice_contracts.facts import Fact, ObjectInspected
 from sluice_contracts.questions import Principal
@@ -12,6 +22,15 @@ from sluice_contracts.tasks import Priority, Task
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 UNSENT = ("created", "uploading")
+
+
+@dataclass(frozen=True)
+class FakeTask:
+    """A task as it waits in the outbox."""
+
+    task: Task
+    tenant: str
+    priority: Priority
 
 
 @dataclass
@@ -24,13 +43,16 @@ class FakeTables:
     objects: dict[str, StoredObject] = field(default_factory=dict)
     devices: dict[UUID, Device] = field(default_factory=dict)
     chunks: dict[UUID, Chunk] = field(default_factory=dict)
+    calls: dict[UUID, Call] = field(default_factory=dict)
+    direct: dict[str, Direct] = field(default_factory=dict)
     media: dict[str, ObjectInspected] = field(default_factory=dict)
     keys: dict[str, Principal] = field(default_factory=dict)
     replays: dict[tuple[str, str, str], tuple[str, JsonObject, datetime]] = field(
         default_factory=dict
     )
+    reservations: dict[tuple[str, str, str], tuple[str, datetime]] = field(default_factory=dict)
     inbox: set[str] = field(default_factory=set)
     buried: set[str] = field(default_factory=set)
     history: list[Change] = field(default_factory=list)
     outbox: list[Fact] = field(default_factory=list)
-    tasks: list[tuple[Task, Priority]] = field(default_factory=list)
+    tasks: list[FakeTask] = field(default_factory=list)

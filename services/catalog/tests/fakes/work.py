@@ -16,23 +16,25 @@ from sluice_contracts.statuses import Kind
 from sluice_contracts.tasks import Priority, Task
 from sluice_runtime.errors import Unavailable
 
+from .calls import FakeCalls
 from .chunks import FakeChunks, FakeDevices
+from .direct import FakeDirect
 from .keys import FakeInbox, FakeKeys, FakeReplays
 from .objects import FakeMedia, FakeObjects
-from .tables import NOW, FakeTables
+from .tables import NOW, FakeTables, FakeTask
 from .uploads import FakeBatches, FakeRecordings, FakeUploads
 
 
 class FakeOutbox:
     def __init__(self) -> None:
         self.added: list[Fact] = []
-        self.tasks: list[tuple[Task, Priority]] = []
+        self.tasks: list[FakeTask] = []
 
     def add(self, *facts: Fact, at: datetime) -> None:
         self.added += facts
 
-    def add_task(self, task: Task, priority: Priority = "normal") -> None:
-        self.tasks.append((task, priority))
+    def add_task(self, task: Task, *, tenant: str, priority: Priority = "normal") -> None:
+        self.tasks.append(FakeTask(task, tenant, priority))
 
 
 class FakeWork:
@@ -48,6 +50,8 @@ class FakeWork:
         self.objects = FakeObjects(self._tables)
         self.devices = FakeDevices(self._tables)
         self.chunks = FakeChunks(self._tables)
+        self.calls = FakeCalls(self._tables)
+        self.direct = FakeDirect(self._tables)
         self.media = FakeMedia(self._tables)
         self.keys = FakeKeys(self._tables)
         self.replays = FakeReplays(self._tables)
@@ -119,6 +123,7 @@ class FakeWorld:
     told: int = 0
     replies: list[tuple[str, UploadOutcome]] = field(default_factory=list)
     received: set[str] = field(default_factory=set)
+    completing: set[str] = field(default_factory=set)
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[FakeWork]:
@@ -138,6 +143,9 @@ class FakeWorld:
     async def is_pending(self, upload: Upload) -> bool:
         return upload.upload_id in self.received
 
+    async def is_completing(self, tenant: str, upload_id: str) -> bool:
+        return upload_id in self.completing
+
     def deps(self) -> Deps:
         return Deps(
             work=self.work,
@@ -154,7 +162,7 @@ class FakeWorld:
 
     def tasks(self) -> list[Task]:
         """What there is to do, in the order it was said."""
-        return [task for task, _ in self.tables.tasks]
+        return [one.task for one in self.tables.tasks]
 
     def steps(self, id_: str) -> list[str]:
         """The statuses a thing went through, checked to be numbered without a gap."""

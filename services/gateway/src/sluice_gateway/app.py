@@ -15,10 +15,12 @@ from sluice_gateway.routes import (
     devices,
     events,
     media,
+    objects,
     pages,
     problems,
     recordings,
     status,
+    uploads,
 )
 from sluice_gateway.routes.edge import Edge
 from sluice_runtime.trace import CORRELATION_HEADER, new_trace, tracing
@@ -110,6 +112,17 @@ def make_app(app: FastAPI, edge: Edge) -> FastAPI:
     app.state.edge = edge
     problems.install(app)
     app.add_middleware(Around)
-    for door in (recordings, chunks, calls, devices, media, events, status, pages):
+    for door in (
+        recordings,
+        chunks,
+        calls,
+        devices,
+        uploads,
+        objects,
+        media,
+        events,
+        status,
+        pages,
+    ):
         app.include_router(door.router)
     return app

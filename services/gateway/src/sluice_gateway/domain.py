@@ -22,9 +22,10 @@ SCOPE_WRITE = "recordings:write"
 SCOPE_EVENTS = "events:read"
 SCOPE_ADMIN = "admin"
 SCOPE_CHUNKS_READ = "chunks:read"
-SCOPE_CHUNKS_WRITE = "chunks:write"
 SCOPE_CALLS_READ = "calls:read"
 SCOPE_CALLS_WRITE = "calls:write"
+SCOPE_UPLOADS_READ = "uploads:read"
+SCOPE_UPLOADS_WRITE = "uploads:write"
 
 # Served as they are; everything else is a download.
 _INLINE_TYPES = re.compile(
@@ -86,12 +87,27 @@ def known_upload_id(text: str) -> str:
     return _known(text, "upl", "upload")
 
 
+def object_id_of(upload_id: str) -> str:
+    """How clients speak of the bytes of an upload."""
+    return "obj_" + upload_id.removeprefix("upl_")
+
+
+def upload_id_of(object_id: str) -> str:
+    """The upload whose bytes are called so. Raises `NotFound` when none could be."""
+    return "upl_" + _known(object_id, "obj", "object").removeprefix("obj_")
+
+
 def known_uuid(text: str, kind: str) -> UUID:
     """`text`, if a `kind` could be called so. Raises `NotFound` otherwise."""
     try:
         return UUID(text)
     except ValueError as error:
         raise NotFound(f"There is no {kind} {text[:64]!r}.", code=f"{kind}-not-found") from error
+
+
+def uuid_of(upload_id: str) -> UUID:
+    """The id that an upload through a form was named for."""
+    return UUID(hex=upload_id.removeprefix("upl_"))
 
 
 def _known(text: str, prefix: str, kind: str) -> str:

@@ -59,8 +59,9 @@ class Form:
 
     @property
     def _boundary(self) -> str:
-        # From the digest: no file can hold a text that is made from its own digest.
-        return f"sluice-{self.entry.sha256}"
+        # From the digest: no file can hold a text that is made from its own digest. RFC 2046
+        # allows 70 characters, so a part of it has to do.
+        return f"sluice-{self.entry.sha256}"[:70]
 
     @property
     def _head(self) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, literal, null, or_, select, union_all, update
 
 from sluice_catalog.database.rows import columns_of, object_of
-from sluice_catalog.database.tables import objects, uploads
+from sluice_catalog.database.tables import direct_uploads, objects, uploads
 from sluice_catalog.domain import StoredObject
 from sluice_contracts.questions import OwnedObject
 from sluice_runtime.database import Session, insert_many
@@ -70,7 +70,14 @@ def _owned() -> Any:
         null().label("sha256"),
         literal("expected").label("state"),
     ).where(or_(uploads.c.status == "created", uploads.c.status == "uploading"))
-    return union_all(stored, expected)
+    sent_directly: Select[Any] = select(
+        direct_uploads.c.key,
+        direct_uploads.c.upload_id,
+        null().label("size_bytes"),
+        null().label("sha256"),
+        literal("expected").label("state"),
+    ).where(direct_uploads.c.status.in_(("created", "uploading")))
+    return union_all(stored, expected, sent_directly)
 
 
 def _view(row: Row[Any]) -> OwnedObject:

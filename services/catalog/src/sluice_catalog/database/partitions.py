@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sluice_runtime.database import transaction
 
@@ -32,13 +32,16 @@ async def make_partitions(engine: AsyncEngine, now: datetime) -> int:
     for month in months_around(now):
         name = f"chunks_{month:%Y_%m}"
         async with transaction(engine) as connection:
-            known = await connection.execute(text("select to_regclass(:name)"), {"name": name})
-            if known.scalar_one() is not None:
+            if await _is_there(name, connection):
+                continue
+            # Whoever else makes this month waits here, and then finds it made; whoever adds or
+            # reads chunks waits for the few moments in which a row has no place.
+            await connection.execute(text("lock table chunks in access exclusive mode"))
+            if await _is_there(name, connection):
                 continue
             first, end = month.isoformat(), _after(month).isoformat()
             bounds = f"start_ts >= '{first}' and start_ts < '{end}'"
             for statement in (
-                "lock table chunks in share update exclusive mode",
                 f"create table {name} (like chunks including defaults)",
                 f"with early as (delete from chunks_elsewhen where {bounds} returning *) "  # noqa: S608
                 f"insert into {name} select * from early",
@@ -49,3 +52,8 @@ async def make_partitions(engine: AsyncEngine, now: datetime) -> int:
             await connection.commit()
             made += 1
     return made
+
+
+async def _is_there(name: str, connection: AsyncConnection) -> bool:
+    known = await connection.execute(text("select to_regclass(:name)"), {"name": name})
+    return known.scalar_one() is not None

@@ -5,12 +5,21 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from sluice_catalog.domain import Batch, Call, Chunk, Device, Recording, StoredObject, Upload
+from sluice_catalog.domain import (
+    Batch,
+    Call,
+    Chunk,
+    Device,
+    Direct,
+    Recording,
+    StoredObject,
+    Upload,
+)
 from sluice_contracts.statuses import BatchStatus, RecordingStatus, UploadStatus
 
 
 def columns_of(
-    value: Batch | Upload | Recording | StoredObject | Device | Chunk | Call,
+    value: Batch | Upload | Recording | StoredObject | Device | Chunk | Call | Direct,
 ) -> dict[str, Any]:
     """`value` as the columns of its row."""
     return {field.name: getattr(value, field.name) for field in fields(value)}

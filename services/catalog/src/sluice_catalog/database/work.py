@@ -12,11 +12,13 @@ from sluice_catalog.database.batches import SqlBatches
 from sluice_catalog.database.calls import SqlCalls
 from sluice_catalog.database.chunks import SqlChunks
 from sluice_catalog.database.devices import SqlDevices
+from sluice_catalog.database.direct import SqlDirect
 from sluice_catalog.database.keys import SqlKeys
 from sluice_catalog.database.media import SqlMedia
 from sluice_catalog.database.objects import SqlObjects
 from sluice_catalog.database.recordings import SqlRecordings
 from sluice_catalog.database.replays import SqlReplays
+from sluice_catalog.database.shown import SqlShown
 from sluice_catalog.database.tables import inbox, outbox, status_history
 from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
@@ -39,6 +41,8 @@ class SqlWork:
         self.devices = SqlDevices(session)
         self.chunks = SqlChunks(session)
         self.calls = SqlCalls(session)
+        self.direct = SqlDirect(session)
+        self.shown = SqlShown(session)
         self.media = SqlMedia(session)
         self.keys = SqlKeys(session)
         self.replays = SqlReplays(session)

@@ -2,6 +2,7 @@
 
 from sluice_catalog.domain.calls import Call, call_of
 from sluice_catalog.domain.chunks import Chunk, Device, chunk_of
+from sluice_catalog.domain.direct import Direct, lost_direct, planned_direct
 from sluice_catalog.domain.uploads import (
     WELL_KNOWN_TOKENS,
     Batch,
@@ -23,6 +24,7 @@ __all__ = [
     "Change",
     "Chunk",
     "Device",
+    "Direct",
     "IllegalTransition",
     "Recording",
     "StoredObject",
@@ -31,6 +33,8 @@ __all__ = [
     "chunk_of",
     "first_change",
     "known_uuid",
+    "lost_direct",
     "moved",
+    "planned_direct",
     "token_digest",
 ]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sluice_catalog.domain import Batch, Change, Upload
+from sluice_catalog.domain import Batch, Change, Upload, first_change
 from sluice_catalog.ports import Deps, Work
 from sluice_contracts.facts import ObjectDiscarded
 from sluice_contracts.questions import (
@@ -17,7 +17,7 @@ from sluice_contracts.questions import (
     Page,
     ShowBatches,
 )
-from sluice_contracts.statuses import UploadStatus, derive_batch
+from sluice_contracts.statuses import BatchStatus, Kind, UploadStatus, derive_batch
 
 _MOST_BYTES = 2 * 1024**2
 
@@ -119,6 +119,19 @@ def _next(found: list[Batch], limit: int) -> Page | None:
     return Page(created_at=last.created_at, id=last.batch_id)
 
 
+async def restore_batch(
+    work: Work, tenant: str, batch_id: str, born_at: datetime, created_by: str
+) -> Batch:
+    """The batch a registration speaks of, born again if the catalog lost it."""
+    first = await work.steps_taken(Kind.BATCH, batch_id) + 1
+    batch = Batch(batch_id, tenant, BatchStatus.OPEN, first, born_at, created_by)
+    if await work.batches.add(batch):
+        born = first_change(Kind.BATCH, tenant, batch_id, batch_id, BatchStatus.OPEN, first)
+        work.record([born], actor="reconcile", at=work.now())
+        return batch
+    return await work.batches.lock(tenant, batch_id)
+
+
 async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     """Forget a batch at once and have its objects removed; raises `NotFound`."""
     async with deps.work() as work:
@@ -137,10 +150,23 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
             for one in stored.values()
         ]
         work.outbox.add(*discarded, at=now)
+        await _forget_direct(work, batch.batch_id, question.actor)
         await work.batches.delete(batch.batch_id)
         await work.commit()
     deps.wake_relay()
     return Done()
+
+
+async def _forget_direct(work: Work, batch_id: str, actor: str) -> None:
+    """Direct uploads go with their batch; those that ended are in it like all the others."""
+    found, now = await work.direct.lock_batch(batch_id), work.now()
+    for upload in (one for one in found if one.is_open):
+        _, changes = upload.move_to(UploadStatus.CANCELLED, reason="the batch was deleted")
+        work.announce(changes, actor=actor, at=now)
+        work.outbox.add(upload.discarded(), at=now)
+    ids = [one.upload_id for one in found]
+    await work.uploads.bury(ids, now)
+    await work.direct.remove(ids)
 
 
 async def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now: datetime) -> None:

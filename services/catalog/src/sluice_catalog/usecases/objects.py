@@ -7,16 +7,16 @@ from functools import partial
 from typing import TypeGuard
 
 from sluice_catalog.domain import (
-    Batch,
     Recording,
     StoredObject,
     Upload,
     first_change,
 )
 from sluice_catalog.ports import Deps, Work
-from sluice_catalog.usecases.batches import rederive
+from sluice_catalog.usecases.batches import rederive, restore_batch
 from sluice_catalog.usecases.calls import take_calls
 from sluice_catalog.usecases.chunks import take_chunks
+from sluice_catalog.usecases.direct import reject_direct, take_direct
 from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
 from sluice_catalog.usecases.reservations import keep_answer
 from sluice_contracts.envelope import Event
@@ -43,7 +43,6 @@ from sluice_contracts.questions import (
 )
 from sluice_contracts.statuses import (
     TERMINAL,
-    BatchStatus,
     Kind,
     RecordingStatus,
     UploadStatus,
@@ -120,10 +119,10 @@ async def _reply(event: Event[News], owned: bool, deps: Deps) -> None:
             await deps.replies.reply(subject, _outcome(fact, None if owned else _UNOWNED))
         case ObjectRejected(reply_to=str() as subject):
             failure = FailureDetail(
-                failure=Failure.UNAVAILABLE,
+                failure=Failure.REJECTED if fact.final else Failure.UNAVAILABLE,
                 code=fact.code,
                 detail=fact.detail,
-                retry_after_seconds=1,
+                retry_after_seconds=None if fact.final else 1,
             )
             await deps.replies.reply(subject, _outcome(fact, failure))
 
@@ -169,6 +168,29 @@ async def _take_form_files(
     for event in owned:
         await keep_answer(event.data, work)
     return {event.envelope.id for event in events if event.data.upload_id in buried}
+
+
+async def _take_direct(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
+    """Own what clients sent to the store themselves; returns the ids of the events whose object is
+    nobody's any more."""
+    kept = await take_direct(events, work)
+    unowned: set[str] = set()
+    objects: list[StoredObject] = []
+    for event in events:
+        fact = event.data
+        with tracing(trace_of(event.envelope)):
+            if fact.upload_id in kept:
+                objects.append(_object_of(fact))
+            else:
+                unowned.add(event.envelope.id)
+                objects.append(_discard(fact, work.now(), work))
+    await work.objects.add(objects)
+    for event in events:
+        member = kept.get(event.data.upload_id)
+        if member is not None:
+            with tracing(trace_of(event.envelope)):
+                await _restore_recording(event.data, member, work.now(), work)
+    return unowned
 
 
 async def _take_planned(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
@@ -243,6 +265,7 @@ def _object_of(fact: ObjectStored) -> StoredObject:
         detected_type=fact.detected_type,
         state="stored",
         stored_at=fact.stored_at,
+        verified_at=fact.verified_at,
     )
 
 
@@ -261,15 +284,7 @@ async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Uplo
     """The upload, and if need be the batch, that this registration speaks of."""
     told = fact.registration
     assert isinstance(told, RecordingUpload)
-    first = await work.steps_taken(Kind.BATCH, told.batch_id) + 1
-    batch = Batch(
-        told.batch_id, fact.tenant, BatchStatus.OPEN, first, fact.stored_at, told.created_by
-    )
-    if await work.batches.add(batch):
-        born = first_change(
-            Kind.BATCH, fact.tenant, batch.batch_id, batch.batch_id, BatchStatus.OPEN, first
-        )
-        work.record([born], actor="reconcile", at=now)
+    await restore_batch(work, fact.tenant, told.batch_id, fact.stored_at, told.created_by)
     first = await work.steps_taken(Kind.UPLOAD, fact.upload_id) + 1
     upload = Upload(
         upload_id=fact.upload_id,
@@ -329,7 +344,10 @@ async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, 
 async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
     """Free an upload for another attempt: the store does not hold what this one sent."""
     upload = await work.uploads.find(fact.upload_id)
-    if upload is None or _is_of_another_attempt(fact, upload):
+    if upload is None:
+        await reject_direct(fact, work)
+        return
+    if _is_of_another_attempt(fact, upload):
         return
     if upload.status is UploadStatus.UPLOADING:
         await work.uploads.save([replace(upload, claimed_until=None)])
@@ -383,6 +401,7 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
 # How each door owns what was stored for it.
 _DOORS: Mapping[str, Callable[[Sequence[Event[ObjectStored]], Work], Awaitable[set[str]]]] = {
     "recording": _take_planned,
+    "direct": _take_direct,
     "chunk": partial(_take_form_files, make=take_chunks),
     "call": partial(_take_form_files, make=take_calls),
 }

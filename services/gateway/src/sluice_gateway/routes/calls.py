@@ -36,6 +36,7 @@ from sluice_gateway.domain import (
     decode_uuid_cursor,
     encode_cursor,
     known_uuid,
+    uuid_of,
 )
 from sluice_gateway.forms import Form, FormRules
 from sluice_gateway.routes.edge import (
@@ -43,15 +44,16 @@ from sluice_gateway.routes.edge import (
     EdgeDep,
     InvalidForm,
     LimitParam,
+    idempotency_key,
     link_next,
     require,
 )
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
-from sluice_gateway.sniffing import HEAD_BYTES
 from sluice_gateway.usecases.answers import Answer
-from sluice_gateway.usecases.calls import CallFile, receive_call
+from sluice_gateway.usecases.calls import NewCall, receive_call
 from sluice_gateway.usecases.media import Source
+from sluice_gateway.usecases.once import only_once
 from sluice_runtime.errors import Rejected
 
 router = APIRouter(
@@ -83,20 +85,24 @@ TextParam = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 )
 async def upload_call(request: Request, principal: Writer, edge: EdgeDep) -> Response:
     """Send the recording of a call, as MP3, WAV, M4A or FLAC. It is transcribed soon after."""
-    call_id = uuid4()
+    key = idempotency_key(request)
 
-    async def work(form: Form) -> Answer:
-        async def read_form() -> CallForm:
+    async def work(form: Form) -> Response:
+        async def fields() -> CallForm:
             return read_fields(CallForm, await form.finish(), InvalidForm)
 
         # What came before the file is looked at before the file is read.
         check_fields(CallForm, form.fields, InvalidForm)
-        file = CallFile(_filename(form), await form.head(HEAD_BYTES), form.file_chunks())
-        return await receive_call(call_id, principal, file, read_form, edge.deps)
+        filename = _filename(form)
+        async with only_once(key, principal.tenant, "call", form, edge.deps) as once:
+            first = await once.replayed() if once else None
+            if first is not None:
+                return _uploaded(uuid_of(first), Answer.REGISTERED)
+            call = NewCall(uuid4(), filename, once)
+            answer = await receive_call(call, principal, form, fields, edge.deps)
+            return _uploaded(call.call_id, answer)
 
-    rules = FormRules(_FILE, edge.deps.limits.max_call_bytes)
-    answer = await take_form(request, rules, edge, work)
-    return answer if isinstance(answer, Response) else _uploaded(call_id, answer)
+    return await take_form(request, FormRules(_FILE, edge.deps.limits.max_call_bytes), edge, work)
 
 
 def _filename(form: Form) -> str:

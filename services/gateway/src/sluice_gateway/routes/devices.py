@@ -22,7 +22,7 @@ from sluice_contracts.questions import (
 )
 from sluice_gateway.domain import (
     SCOPE_ADMIN,
-    decode_cursor,
+    decode_uuid_cursor,
     encode_cursor,
     known_uuid,
     token_digest,
@@ -80,7 +80,7 @@ async def list_devices(
     cursor: CursorParam = None,
 ) -> DeviceList:
     """Recorders, newest first."""
-    question = ListDevices(tenant=principal.tenant, after=decode_cursor(cursor), limit=limit)
+    question = ListDevices(tenant=principal.tenant, after=decode_uuid_cursor(cursor), limit=limit)
     page = await edge.deps.asker.ask(question)
     following = encode_cursor(page.next)
     link_next(request, response, following)

@@ -154,6 +154,8 @@ async def find_principal(request: Request, edge: Edge, *, in_query: bool) -> Pri
     principal = await edge.principals.resolve(token)
     if principal is None:
         raise Unauthorized("This key is unknown, expired or revoked.")
+    if principal.device is not None and not principal.device.is_enabled:
+        raise Forbidden("This device is disabled.", code="device-disabled")
     return principal
 
 

@@ -23,6 +23,7 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.errors import Conflict, Unavailable
 from sluice_runtime.facts import derived_id
+from sluice_runtime.objects import Stat
 from sluice_runtime.trace import trace_of, tracing
 from sluice_storage import domain
 from sluice_storage.ports import Deps
@@ -35,7 +36,10 @@ _MOST_FIRST_PARTS = 100
 # A join of many parts whose answer was lost has ended by then, one way or the other.
 _JOIN_LASTS = timedelta(minutes=2)
 
-Finding = tuple[int, str]
+_LOST = "bytes-lost"
+_LOST_DETAIL = "The object store does not have the bytes; send them again."
+
+Refusal = tuple[str, str]
 
 
 async def place_direct(question: PlaceDirect, deps: Deps) -> UploadPlaced:
@@ -130,8 +134,12 @@ async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
     catalog, which may have taken them from another attempt.
     """
     fact = event.data
-    found = await _read_back(fact, deps)
+    found = await _join(fact, deps)
     refusal = _refuse(fact, found)
+    sha256 = None
+    if refusal is None:
+        sha256 = await _read_back(fact, deps)
+        refusal = _refuse_digest(fact, sha256)
     if refusal is not None:
         rejected = ObjectRejected(
             tenant=fact.tenant,
@@ -139,17 +147,18 @@ async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
             claim_id=fact.claim_id,
             code=refusal[0],
             detail=refusal[1],
-            final=found is not None,
+            final=refusal[0] != _LOST,
             reply_to=fact.reply_to,
         )
         await deps.announcer.announce(rejected, event_id=derived_id(event.envelope.id, "rejected"))
         return
     assert found is not None
-    await _announce_stored(event, found, deps)
+    assert sha256 is not None
+    await _announce_stored(event, found, sha256, deps)
 
 
-async def _read_back(fact: UploadSent, deps: Deps) -> Finding | None:
-    """Size and digest of the joined object; None when it is not there.
+async def _join(fact: UploadSent, deps: Deps) -> Stat | None:
+    """The joined object, with its first bytes; None when it is not there.
 
     Raises:
         Unavailable: neither the session nor the object is there, which is how a join looks whose
@@ -159,41 +168,51 @@ async def _read_back(fact: UploadSent, deps: Deps) -> Finding | None:
     if fact.multipart is not None:
         parts = [(part.number, part.etag) for part in fact.multipart.parts]
         joined = await deps.objects.finish_session(fact.key, fact.multipart.session_id, parts)
-    found = await deps.objects.digest(fact.key)
+    found = await deps.objects.peek(fact.key, domain.HEAD_BYTES)
     if found is None and not joined and deps.now() - fact.sent_at < _JOIN_LASTS:
         raise Unavailable("The parts may still be being joined.", code="store-unavailable")
     return found
 
 
-def _refuse(fact: UploadSent, found: Finding | None) -> tuple[str, str] | None:
-    """Why what the store holds is not what was promised, or None."""
+async def _read_back(fact: UploadSent, deps: Deps) -> str | None:
+    found = await deps.objects.digest(fact.key)
+    return None if found is None else found[1]
+
+
+def _refuse(fact: UploadSent, found: Stat | None) -> Refusal | None:
+    """Why what the store holds is not what was promised, as far as its size says it."""
     if found is None:
-        return "bytes-lost", "The object store does not have the bytes; send them again."
-    size, sha256 = found
+        return _LOST, _LOST_DETAIL
+    size = found.size_bytes
     if fact.size_bytes is not None and size != fact.size_bytes:
         return "size-mismatch", f"{fact.size_bytes} bytes were promised and {size} were sent."
     if size > fact.most_bytes:
         return "body-too-large", f"At most {fact.most_bytes} bytes are taken."
+    return None
+
+
+def _refuse_digest(fact: UploadSent, sha256: str | None) -> Refusal | None:
+    if sha256 is None:
+        return _LOST, _LOST_DETAIL
     if any(promised != sha256 for promised in fact.sha256):
         return "digest-mismatch", "The bytes do not have the SHA-256 that was promised."
     return None
 
 
-async def _announce_stored(event: Event[UploadSent], found: Finding, deps: Deps) -> None:
-    fact, (size, sha256) = event.data, found
-    head = await deps.objects.peek(fact.key, domain.HEAD_BYTES)
+async def _announce_stored(event: Event[UploadSent], found: Stat, sha256: str, deps: Deps) -> None:
+    fact = event.data
     stored = ObjectStored(
         tenant=fact.tenant,
         upload_id=fact.upload_id,
         bytes=StoredBytes(
             bucket=fact.bucket,
             key=fact.key,
-            size_bytes=size,
+            size_bytes=found.size_bytes,
             sha256=sha256,
             content_type=fact.content_type,
         ),
-        etag=head.etag if head else "",
-        detected_type=domain.sniff(head.head) if head else None,
+        etag=found.etag,
+        detected_type=domain.sniff(found.head),
         registration=fact.registration,
         claim_id=fact.claim_id,
         stored_at=deps.now(),

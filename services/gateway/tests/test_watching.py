@@ -1,0 +1,160 @@
+"""Work under watch: whoever raises first ends it, and nothing goes on behind its back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sluice_gateway.usecases.watching import Meter, metered, under_watch, watch_pace
+from sluice_runtime.errors import Rejected, Unavailable
+
+from .fakes import FakeWorld, body_of
+
+
+class Bench:
+    """Work and watchers that note how they ended."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.ended: list[str] = []
+
+    async def endless(self, name: str = "work") -> None:
+        try:
+            self.began.set()
+            await asyncio.Event().wait()
+        finally:
+            self.ended.append(name)
+
+    async def failing(self, error: Exception) -> None:
+        await self.began.wait()
+        raise error
+
+
+async def number() -> int:
+    await asyncio.sleep(0)
+    return 7
+
+
+def others() -> set[asyncio.Task[object]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+
+class TestUnderWatch:
+    async def test_work_that_ends_is_the_result_and_its_watchers_end(self) -> None:
+        bench, before = Bench(), others()
+        watchers = (bench.endless(name) for name in ("one", "two"))
+        assert await under_watch(number(), *watchers) == 7
+        assert sorted(bench.ended) == ["one", "two"]
+        assert others() == before
+
+    async def test_a_watcher_that_raises_ends_the_work(self) -> None:
+        bench, before = Bench(), others()
+        with pytest.raises(Rejected, match="too slow"):
+            await under_watch(
+                bench.endless(), bench.endless("other"), bench.failing(Rejected("too slow"))
+            )
+        assert sorted(bench.ended) == ["other", "work"]
+        assert others() == before
+
+    async def test_work_that_fails_ends_with_its_own_failure(self) -> None:
+        bench, before = Bench(), others()
+        with pytest.raises(Unavailable, match="away"):
+            await under_watch(bench.failing(Unavailable("away")), bench.endless("watcher"))
+        assert bench.ended == ["watcher"]
+        assert others() == before
+
+    async def test_of_both_at_once_the_watcher_wins(self) -> None:
+        bench = Bench()
+        bench.began.set()
+        with pytest.raises(Rejected):
+            await under_watch(
+                bench.failing(Unavailable("work")), bench.failing(Rejected("watcher"))
+            )
+
+    async def test_a_result_that_comes_with_a_verdict_is_not_given(self) -> None:
+        async def at_once() -> int:
+            return 7
+
+        async def verdict() -> None:
+            raise Rejected("too large")
+
+        with pytest.raises(Rejected):
+            await under_watch(at_once(), verdict())
+
+    async def test_whoever_is_cancelled_leaves_nothing_running(self) -> None:
+        bench, before = Bench(), others()
+        running = asyncio.create_task(under_watch(bench.endless(), bench.endless("watcher")))
+        await bench.began.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert sorted(bench.ended) == ["watcher", "work"]
+        assert others() == before
+
+    async def test_what_the_work_does_on_its_way_out_is_waited_for(self) -> None:
+        cleaned = []
+
+        async def tidy() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                cleaned.append(True)
+
+        bench = Bench()
+        bench.began.set()
+        with pytest.raises(Rejected):
+            await under_watch(tidy(), bench.failing(Rejected("enough")))
+        assert cleaned
+
+
+class TestMetering:
+    async def test_a_body_is_counted_and_passed_on(self) -> None:
+        meter = Meter()
+        chunks = [chunk async for chunk in metered(body_of(b"ab", b"c"), meter, 3)]
+        assert (chunks, meter.total, meter.waiting) == ([b"ab", b"c"], 3, False)
+
+    async def test_a_body_is_cut_off_where_it_grows_too_large(self) -> None:
+        body = metered(body_of(b"ab", b"c", b"d"), Meter(), 3)
+        assert [await anext(body), await anext(body)] == [b"ab", b"c"]
+        with pytest.raises(Rejected) as caught:
+            await anext(body)
+        assert caught.value.code == "body-too-large"
+
+    async def test_it_is_known_whom_a_body_waits_for(self) -> None:
+        meter, seen = Meter(), []
+
+        async def sender() -> AsyncIterator[bytes]:
+            for _ in range(2):
+                seen.append(meter.waiting)
+                yield b"x"
+
+        body = metered(sender(), meter, 9)
+        while await anext(body, None) is not None:
+            seen.append(meter.waiting)
+        assert seen == [True, False, True, False]
+
+
+class TestPace:
+    async def test_a_sender_that_is_too_slow_is_told_so(self) -> None:
+        world = FakeWorld(min_rate_bytes=1000, min_rate_seconds=0.01)
+        meter = Meter(waiting=True)
+        async with asyncio.timeout(5):
+            with pytest.raises(Rejected) as caught:
+                await watch_pace(meter, world.deps())
+        assert caught.value.code == "body-too-slow"
+
+    async def test_a_store_that_takes_nothing_for_two_minutes_is_called_away(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        with pytest.raises(Unavailable) as caught:
+            await watch_pace(Meter(total=1), FakeWorld(min_rate_seconds=30).deps())
+        assert caught.value.code == "store-unavailable"
+        assert sum(slept) == 120

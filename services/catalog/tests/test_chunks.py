@@ -11,6 +11,7 @@ from sluice_catalog.usecases.objects import take_news
 from sluice_contracts.facts import (
     MediaFacts,
     ObjectDamaged,
+    ObjectDiscarded,
     ObjectInspected,
     ObjectRejected,
     ObjectVerified,
@@ -95,6 +96,14 @@ class TestBirth:
         assert steps(world) == BORN
         assert len(world.tasks()) == 1
         assert answers(world)[1:] == [(REPLY_TO, "clm_2", "registered")]
+
+    async def test_one_that_comes_again_to_another_place_is_given_back(self) -> None:
+        world = await with_chunks(1)
+        elsewhere = stored().bytes.model_copy(update={"key": "audio/1.wav"})
+        again = stored(claim_id="clm_2").model_copy(update={"bytes": elsewhere})
+        await take_news([event(again, "another")], world.deps())
+        assert steps(world) == BORN
+        assert [fact.key for fact in world.facts(ObjectDiscarded)] == ["audio/1.wav"]
 
     async def test_two_attempts_of_one_chunk_in_one_batch_are_one_chunk(self) -> None:
         world = FakeWorld()

@@ -10,6 +10,7 @@ from sluice_contracts.facts import Fact
 from sluice_contracts.questions import FindOwners, OwnedObject, OwnedObjects, UploadOutcome
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.locks import NamedLocks
+from sluice_runtime.multipart import SentPart
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_storage.ports import Deps, Erased, Limits
 
@@ -66,6 +67,13 @@ class FakeObjects:
     async def open_sessions(self) -> list[OpenSession]:
         self._require()
         return list(self.sessions.values())
+
+    async def session_parts(self, key: str, session_id: str) -> list[SentPart] | None:
+        self._require()
+        if session_id not in self.sessions:
+            return None
+        sent = sorted(self.parts[session_id].items())
+        return [SentPart(number, f"e{number}", len(data)) for number, data in sent]
 
     async def stat(self, key: str) -> Stat | None:
         return await self.peek(key, 0)

@@ -54,6 +54,8 @@ class Coalescer(Generic[T, R]):
     async def _round(self, taken: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             results = await self._handle([item for item, _ in taken])
+            if len(results) != len(taken):
+                raise RuntimeError(f"{len(results)} answers to {len(taken)} questions")
         except Exception as error:  # noqa: BLE001 - handed on to every caller of this round
             results = [error] * len(taken)
         for (_, future), result in zip(taken, results, strict=True):

@@ -67,8 +67,9 @@ class FakeChunks:
             assert one.chunk_id not in self._tables.chunks
             self._tables.chunks[one.chunk_id] = one
 
-    async def known(self, chunk_ids: Sequence[UUID]) -> set[UUID]:
-        return self._tables.chunks.keys() & set(chunk_ids)
+    async def known(self, chunk_ids: Sequence[UUID]) -> dict[UUID, str]:
+        found = self._tables.chunks
+        return {one: found[one].file_path for one in chunk_ids if one in found}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
         found = self._tables.chunks.get(chunk_id)

@@ -43,11 +43,11 @@ class SqlChunks:
     async def add(self, added: Sequence[Chunk]) -> None:
         await insert_many(self._session, chunks, [columns_of(one) for one in added])
 
-    async def known(self, chunk_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of the chunks that are there."""
+    async def known(self, chunk_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The keys of those of the chunks that are there."""
         ids = bindparam("ids", list(chunk_ids), ARRAY(Uuid))
-        query = select(chunks.c.chunk_id).where(chunks.c.chunk_id == any_(ids))
-        return set((await self._session.execute(query)).scalars())
+        query = select(chunks.c.chunk_id, chunks.c.file_path).where(chunks.c.chunk_id == any_(ids))
+        return {row.chunk_id: row.file_path for row in await self._session.execute(query)}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
         """The chunk, its row held until this transaction ends; raises `ChunkNotFound`."""

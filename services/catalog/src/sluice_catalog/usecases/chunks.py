@@ -1,11 +1,12 @@
 """Chunks: their birth from stored bytes, their status, reading them, and the holes between."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from sluice_catalog.domain import Chunk, chunk_of, first_change, known_uuid, moved
 from sluice_catalog.ports import Deps, Work
 from sluice_contracts.envelope import Event
-from sluice_contracts.facts import ChunkUpload, ObjectStored
+from sluice_contracts.facts import ChunkUpload, ObjectDiscarded, ObjectStored
 from sluice_contracts.questions import (
     Chunks,
     ChunkView,
@@ -26,10 +27,13 @@ _MOST_GAPS = 1000
 async def take_chunks(events: Sequence[Event[ObjectStored]], work: Work) -> None:
     """Make chunks of stored bytes, each with the task of working through it.
 
-    A chunk that is there already stays as it is: recorders repeat themselves.
+    A chunk that is there already stays as it is: recorders repeat themselves. One that came again
+    under another codec, and so lies at another key, is given back.
     """
-    told = [(event, event.data.registration) for event in events]
-    wanted = {reg.chunk_id: (event, reg) for event, reg in told if isinstance(reg, ChunkUpload)}
+    told = [(event, _chunk_upload(event.data)) for event in events]
+    wanted: dict[UUID, tuple[Event[ObjectStored], ChunkUpload]] = {}
+    for event, registration in told:
+        wanted.setdefault(registration.chunk_id, (event, registration))
     known = await work.chunks.known(list(wanted))
     fresh = [pair for chunk_id, pair in wanted.items() if chunk_id not in known]
     steps = await work.steps_of(Kind.CHUNK, [str(reg.chunk_id) for _, reg in fresh])
@@ -40,13 +44,31 @@ async def take_chunks(events: Sequence[Event[ObjectStored]], work: Work) -> None
         with tracing(trace_of(event.envelope)):
             added.append(_queue(chunk, event.data.bytes.bucket, registration, work))
     await work.chunks.add(added)
+    keys = known | {one.chunk_id: one.file_path for one in added}
+    for event, registration in told:
+        if event.data.bytes.key != keys[registration.chunk_id]:
+            _give_back(event.data, work)
     await work.devices.seen({one.device_id: one.created_at for one in _by_age(told)})
 
 
-def _by_age(told: Sequence[tuple[Event[ObjectStored], object]]) -> list[ChunkUpload]:
+def _chunk_upload(fact: ObjectStored) -> ChunkUpload:
+    assert isinstance(fact.registration, ChunkUpload)
+    return fact.registration
+
+
+def _give_back(fact: ObjectStored, work: Work) -> None:
+    gone = ObjectDiscarded(
+        tenant=fact.tenant,
+        upload_id=fact.upload_id,
+        bucket=fact.bytes.bucket,
+        key=fact.bytes.key,
+    )
+    work.outbox.add(gone, at=work.now())
+
+
+def _by_age(told: Sequence[tuple[Event[ObjectStored], ChunkUpload]]) -> list[ChunkUpload]:
     """The latest of each device comes last, and so wins."""
-    uploads = [reg for _, reg in told if isinstance(reg, ChunkUpload)]
-    return sorted(uploads, key=lambda one: one.created_at)
+    return sorted((upload for _, upload in told), key=lambda one: one.created_at)
 
 
 def _queue(chunk: Chunk, bucket: str, told: ChunkUpload, work: Work) -> Chunk:

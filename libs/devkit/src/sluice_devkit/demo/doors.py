@@ -1,0 +1,126 @@
+"""The other doors: a recorder, a sales team, an app, and whoever sends to the store directly."""
+
+import hashlib
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from sluice_devkit.assets import DemoCall, speech
+from sluice_devkit.credentials import ADMINISTRATOR_KEY
+from sluice_devkit.demo.screen import DemoFailedError, Stage, until
+from sluice_devkit.servers import binary
+
+_CHUNKS = 3
+_SECONDS = 2.0
+_WORKER = Path(__file__).parents[5] / "examples" / "transcription_worker.py"
+
+
+@asynccontextmanager
+async def _http(stage: Stage, key: str | None) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {} if key is None else {"X-API-Key": key}
+    async with httpx.AsyncClient(
+        base_url=stage.stack.url, headers=headers, timeout=30.0, follow_redirects=False
+    ) as http:
+        yield http
+
+
+def _json(answer: httpx.Response, status: int) -> dict[str, Any]:
+    if answer.status_code != status:
+        raise DemoFailedError(f"{answer.request.url.path} answered {answer.status_code}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _same(given: bytes, got: bytes, what: str) -> None:
+    if hashlib.sha256(given).digest() != hashlib.sha256(got).digest():
+        raise DemoFailedError(f"{what} did not come back as it was sent")
+
+
+async def play_chunks(stage: Stage) -> None:
+    """A device is added, and its agent empties a folder of chunks."""
+    stage.screen.title("chunks: a recorder's folder, emptied by sluice agent")
+    folder = stage.folder / "recorder"
+    folder.mkdir()
+    first = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+    for number in range(_CHUNKS):
+        start = first + timedelta(seconds=_SECONDS * number)
+        end = start + timedelta(seconds=_SECONDS)
+        name = f"chunk_{start:%Y%m%dT%H%M%S}Z_{end:%Y%m%dT%H%M%S}Z.wav"
+        (folder / name).write_bytes(speech(_SECONDS, seed=number))
+    names = ("device_id", "point_id", "register_id")
+    device = {name: str(uuid4()) for name in names} | {"token_plain": secrets.token_hex(16)}
+    async with _http(stage, ADMINISTRATOR_KEY) as admin:
+        _json(await admin.post("/api/v1/admin/devices", json=device), 201)
+    await stage.run(
+        "agent",
+        *(binary("sluice"), "agent", str(folder), "--device-id", device["device_id"]),
+        *("--base-url", stage.stack.url, "--once", "--settle", "0"),
+        environment={"SLUICE_DEVICE_TOKEN": device["token_plain"]},
+    )
+    if left := [path.name for path in folder.iterdir() if not path.name.startswith(".")]:
+        raise DemoFailedError(f"the agent left {left}")
+    async with _http(stage, stage.stack.key) as http:
+        where = {"device_id": device["device_id"]}
+        found = _json(await http.get("/api/v1/chunks", params=where), 200)["items"]
+        gaps = _json(await http.get("/api/v1/chunks/gaps", params=where), 200)["items"]
+    if len(found) != _CHUNKS or gaps:
+        raise DemoFailedError(f"{len(found)} chunks and {len(gaps)} gaps were found")
+    print(f"{len(found)} chunks are on the server without a gap, and gone from the folder:")
+    for chunk in found:
+        print(f"  {chunk['chunk_id']}  {chunk['status']}  {chunk['file_path']}")
+
+
+async def play_calls(stage: Stage, call: DemoCall) -> None:
+    """A call is uploaded by form, and a worker outside Sluice transcribes it."""
+    stage.screen.title("calls: a form upload, and a worker that takes the task from NATS")
+    data = call.audio.read_bytes()
+    async with _http(stage, stage.stack.key) as http:
+        uploaded = _json(
+            await http.post(
+                "/api/v1/calls/upload",
+                data={
+                    "company_name": "Acme Corp",
+                    "contact_email": "john@acme.com",
+                    "call_type": "demo",
+                },
+                files={"file": (call.audio.name, data, "audio/wav")},
+            ),
+            201,
+        )
+        path = f"/api/v1/calls/{uploaded['call_id']}"
+        worker = stage.client(
+            "worker",
+            *(sys.executable, str(_WORKER)),
+            environment={
+                "SLUICE_NATS_URL": stage.stack.nats_url,
+                "SLUICE_NATS_PASSWORD": stage.stack.nats_users["worker"],
+            },
+        )
+        worker.start()
+        try:
+
+            async def completed() -> bool:
+                return bool(_json(await http.get(path), 200)["status"] == "completed")
+
+            await until(completed, "no worker completed the call")
+
+            async def measured() -> bool:
+                audio = _json(await http.get(path), 200)["audio"]
+                return audio["duration_seconds"] is not None
+
+            await until(measured, "nobody read how long the call is")
+        finally:
+            worker.kill()
+        history = _json(await http.get(f"{path}/history"), 200)["items"]
+        seconds = _json(await http.get(path), 200)["audio"]["duration_seconds"]
+        played = await http.get(f"{path}/audio", params={"proxy": "1"})
+    _same(data, played.content, "the call")
+    road = " -> ".join(step["to"] for step in history)
+    print(f"call {uploaded['call_id']}, {seconds:.1f} s long: {road}")

@@ -51,11 +51,15 @@ class Coalescer(Generic[T, R]):
         finally:
             self._running = None
 
+    async def _answers(self, items: Sequence[T]) -> Sequence[R | Exception]:
+        answers = await self._handle(items)
+        if len(answers) != len(items):
+            raise RuntimeError(f"{len(answers)} answers to {len(items)} questions")
+        return answers
+
     async def _round(self, taken: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
-            results = await self._handle([item for item, _ in taken])
-            if len(results) != len(taken):
-                raise RuntimeError(f"{len(results)} answers to {len(taken)} questions")
+            results = await self._answers([item for item, _ in taken])
         except Exception as error:  # noqa: BLE001 - handed on to every caller of this round
             results = [error] * len(taken)
         for (_, future), result in zip(taken, results, strict=True):

@@ -115,6 +115,8 @@ class FakeWorld:
     announced: list[tuple[Fact, str]] = field(default_factory=list)
     replies: list[tuple[str, UploadOutcome]] = field(default_factory=list)
     away: bool = False
+    unread: bool = False
+    """Whether news of bytes that arrived waits to be read."""
 
     async def ask(self, question: Any, *, timeout_seconds: float = 5.0) -> Any:
         assert isinstance(question, FindOwners)
@@ -130,6 +132,9 @@ class FakeWorld:
 
     async def reply(self, subject: str, outcome: UploadOutcome) -> None:
         self.replies.append((subject, outcome))
+
+    async def are_read(self) -> bool:
+        return not self.unread
 
     def facts(self) -> list[Fact]:
         """What was said, once each: a repeated id is the same news."""
@@ -151,6 +156,7 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         asker=world,
         finishing=NamedLocks(),
         erased=Erased(),
+        receipts=world,
         limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
         environment="development",
         now=lambda: NOW,

@@ -94,6 +94,16 @@ async def test_an_object_that_was_erased_meanwhile_is_not_written_down() -> None
     assert set(objects.held) == {registration_key(key(2))}
 
 
+async def test_an_object_that_came_again_after_it_was_erased_is_written_down() -> None:
+    """A chunk that is sent again lies where it lay before."""
+    objects = FakeObjects()
+    deps = deps_of(objects, FakeWorld())
+    deps.erased.add(key(1))
+    objects.held[key(1)] = (b"again", NOW)
+    await keep_registrations([stored(1)], deps)
+    assert set(objects.held) == {key(1), registration_key(key(1))}
+
+
 def test_what_was_erased_long_ago_is_forgotten() -> None:
     erased = Erased(most=3)
     for n in range(5):

@@ -98,6 +98,17 @@ class TestOrphans:
         orphans = {key for key in objects.held if key[-1] in "02468"}
         assert await swept(objects, world) == orphans
 
+    @pytest.mark.parametrize("key", THEIRS)
+    async def test_what_may_still_get_an_owner_is_not_swept_however_old_it_is(
+        self, objects: FakeObjects, world: FakeWorld, key: str
+    ) -> None:
+        """After an outage, what arrived before it was acknowledged and is not read yet."""
+        objects.held[key] = (b"x", OLD)
+        world.unread = True
+        with pytest.raises(Unavailable):
+            await sweep(deps_of(objects, world))
+        assert set(objects.held) == {key}
+
     async def test_without_the_catalog_nothing_is_swept(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:

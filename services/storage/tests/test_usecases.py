@@ -235,6 +235,18 @@ class TestFinishing:
         (refused,) = world.facts()
         assert isinstance(refused, ObjectRejected)
 
+    async def test_a_proof_of_what_was_erased_since_is_not_believed(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        """The sweep met a chunk that was just being sent again to its old place."""
+        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=LATER)
+        fact = received().model_copy(update={"proof": proof})
+        deps = deps_of(objects, world)
+        deps.erased.add(KEY)
+        await finish_upload(told(fact), deps)
+        (refused,) = world.facts()
+        assert isinstance(refused, ObjectRejected)
+
     async def test_a_join_that_may_go_on_is_not_called_lost(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:

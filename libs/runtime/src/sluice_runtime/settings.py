@@ -49,6 +49,7 @@ KNOWN = frozenset(
         "PORT",
         "PRESIGN_LIFETIME_SECONDS",
         "REGISTER_TIMEOUT_SECONDS",
+        "RENDER_TTL_SECONDS",
         "S3_ACCESS_KEY",
         "S3_BUCKET",
         "S3_LINK_LIFETIME_SECONDS",

@@ -19,6 +19,7 @@ from sluice_catalog.receipts import StreamReceipts
 from sluice_catalog.settings import CatalogSettings, ProvisionSettings
 from sluice_catalog.usecases.direct import expire_direct
 from sluice_catalog.usecases.keys import has_well_known_key
+from sluice_catalog.usecases.renders import sweep_renders
 from sluice_catalog.usecases.upkeep import forget_old
 from sluice_catalog.usecases.uploads import expire_uploads
 from sluice_runtime.database import is_reachable, make_engine
@@ -49,6 +50,7 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
         receipts=StreamReceipts(service.broker),
         claim_lease=settings.claim_lease,
         upload_deadline=settings.upload_deadline,
+        render_lifetime=settings.render_lifetime,
     )
     subscribers.bind(service.broker, deps)
     listener = subscribers.listen(service.broker, deps)
@@ -73,6 +75,7 @@ async def _keep_tidy(deps: Deps, may_be_well_known: bool) -> None:
             checked = True
             await expire_uploads(deps)
             await expire_direct(deps)
+            await sweep_renders(deps)
             if rounds % _ROUNDS_A_DAY == 0:
                 await forget_old(deps)
             rounds += 1

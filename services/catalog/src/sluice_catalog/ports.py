@@ -14,7 +14,9 @@ from sluice_catalog.domain import (
     Chunk,
     Device,
     Direct,
+    Message,
     Recording,
+    Render,
     StoredObject,
     Upload,
 )
@@ -27,12 +29,14 @@ from sluice_contracts.questions import (
     Idempotency,
     ListCalls,
     ListChunks,
+    ListMessages,
     ObjectView,
     OwnedObject,
     Page,
     Principal,
     RecordingState,
     RecordingView,
+    RenderView,
     StatusStep,
     TimelineEntry,
     UploadOutcome,
@@ -145,6 +149,25 @@ class Shown(Protocol):
     async def history(self, upload_id: str, recording_id: str | None) -> list[TimelineEntry]: ...
 
 
+class Renders(Protocol):
+    async def add(self, added: Sequence[Render]) -> None: ...
+    async def known(self, render_ids: Sequence[UUID]) -> set[UUID]: ...
+    async def lock(self, tenant: str, render_id: UUID) -> Render: ...
+    async def lock_of_message(self, message_id: str) -> list[Render]: ...
+    async def lock_unclaimed(self, before: datetime, limit: int) -> list[Render]: ...
+    async def save(self, render: Render) -> None: ...
+    async def delete(self, render_ids: Sequence[UUID]) -> None: ...
+    async def view(self, tenant: str | None, render_id: UUID) -> RenderView: ...
+    async def of_messages(self, message_ids: Sequence[str]) -> dict[str, list[RenderView]]: ...
+
+
+class Messages(Protocol):
+    async def add(self, message: Message) -> None: ...
+    async def get(self, tenant: str, message_id: str, *, lock: bool = False) -> Message: ...
+    async def page(self, asked: ListMessages, limit: int) -> list[Message]: ...
+    async def delete(self, message_id: str) -> None: ...
+
+
 class Media(Protocol):
     async def keep(self, fact: ObjectInspected) -> None: ...
 
@@ -205,6 +228,10 @@ class Work(Protocol):
     @property
     def shown(self) -> Shown: ...
     @property
+    def renders(self) -> Renders: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
     def media(self) -> Media: ...
     @property
     def keys(self) -> Keys: ...
@@ -248,3 +275,4 @@ class Deps:
     receipts: Receipts
     claim_lease: timedelta
     upload_deadline: timedelta
+    render_lifetime: timedelta

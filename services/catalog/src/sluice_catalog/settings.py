@@ -45,10 +45,16 @@ class CatalogSettings(ServiceSettings):
     database_url: SecretStr
     claim_lease_seconds: Annotated[float, Field(ge=1, le=300)] = 10.0
     upload_deadline_seconds: Annotated[int, Field(ge=60)] = 86_400
+    render_ttl_seconds: Annotated[int, Field(ge=1)] = 86_400
 
     @property
     def claim_lease(self) -> timedelta:
         return timedelta(seconds=self.claim_lease_seconds)
+
+    @property
+    def render_lifetime(self) -> timedelta:
+        """How long a render waits for a message."""
+        return timedelta(seconds=self.render_ttl_seconds)
 
     @property
     def upload_deadline(self) -> timedelta:

@@ -13,8 +13,10 @@ from sluice_catalog.usecases import (
     devices,
     direct,
     keys,
+    messages,
     objects,
     recordings,
+    renders,
     reservations,
     shown,
     status,
@@ -56,6 +58,12 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.AddDevice, partial(devices.add_device, deps=deps))
     answers.to(questions.ListDevices, partial(devices.list_devices, deps=deps))
     answers.to(questions.ChangeDevice, partial(devices.change_device, deps=deps))
+    answers.to(questions.GetRender, partial(renders.get_render, deps=deps))
+    answers.to(questions.AddMessage, partial(messages.add_message, deps=deps))
+    answers.to(questions.GetMessage, partial(messages.get_message, deps=deps))
+    answers.to(questions.ListMessages, partial(messages.list_messages, deps=deps))
+    answers.to(questions.AttachRender, partial(messages.attach_render, deps=deps))
+    answers.to(questions.DeleteMessage, partial(messages.delete_message, deps=deps))
     answers.to(questions.GetChunk, partial(chunks.get_chunk, deps=deps))
     answers.to(questions.ListChunks, partial(chunks.list_chunks, deps=deps))
     answers.to(questions.FindGaps, partial(chunks.find_gaps, deps=deps))

@@ -155,6 +155,7 @@ class FakeWorld:
             receipts=self,
             claim_lease=timedelta(seconds=10),
             upload_deadline=timedelta(days=1),
+            render_lifetime=timedelta(days=1),
         )
 
     def facts(self, kind: type[Fact]) -> list[Any]:

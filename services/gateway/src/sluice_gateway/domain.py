@@ -21,6 +21,8 @@ SCOPE_READ = "recordings:read"
 SCOPE_WRITE = "recordings:write"
 SCOPE_EVENTS = "events:read"
 SCOPE_ADMIN = "admin"
+SCOPE_RENDERS_READ = "renders:read"
+SCOPE_RENDERS_WRITE = "renders:write"
 SCOPE_CHUNKS_READ = "chunks:read"
 SCOPE_CALLS_READ = "calls:read"
 SCOPE_CALLS_WRITE = "calls:write"
@@ -44,7 +46,7 @@ def token_digest(token: str) -> str:
 
 
 class UploadTokens:
-    """Signs the URLs that presigning hands out, and checks them without asking anybody."""
+    """Signs the URLs that are handed out, and checks them without asking anybody."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
@@ -67,8 +69,19 @@ class UploadTokens:
                 "This upload URL has expired; presign again.", code="upload-token-expired"
             )
 
+    def sign_render(self, render_id: UUID) -> str:
+        """The capability in the link of a render: whoever has it may play it, while it lives."""
+        return self._digest(f"render\n{render_id}")
+
+    def is_render_of(self, render_id: UUID, capability: str) -> bool:
+        """Whether we gave out this link."""
+        return hmac.compare_digest(capability.encode(), self.sign_render(render_id).encode())
+
     def _mac(self, upload_id: str, expiry: str) -> str:
-        digest = hmac.digest(self._secret, f"upload\n{upload_id}\n{expiry}".encode(), "sha256")
+        return self._digest(f"upload\n{upload_id}\n{expiry}")
+
+    def _digest(self, text: str) -> str:
+        digest = hmac.digest(self._secret, text.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
@@ -95,6 +108,11 @@ def object_id_of(upload_id: str) -> str:
 def upload_id_of(object_id: str) -> str:
     """The upload whose bytes are called so. Raises `NotFound` when none could be."""
     return "upl_" + _known(object_id, "obj", "object").removeprefix("obj_")
+
+
+def known_message_id(text: str) -> str:
+    """`text`, if a message could be called so. Raises `NotFound` otherwise."""
+    return _known(text, "msg", "message")
 
 
 def known_uuid(text: str, kind: str) -> UUID:

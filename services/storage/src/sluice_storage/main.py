@@ -19,6 +19,7 @@ from sluice_runtime.settings import read_settings
 from sluice_storage import subscribers
 from sluice_storage.inspector.main import main as inspect
 from sluice_storage.ports import Deps, Erased, Limits
+from sluice_storage.receipts import StreamReceipts
 from sluice_storage.settings import StorageSettings, StoreSettings
 from sluice_storage.usecases.upkeep import sweep
 
@@ -47,6 +48,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
         asker=NatsAsker(service.broker),
         finishing=NamedLocks(),
         erased=Erased(),
+        receipts=StreamReceipts(service.broker),
         limits=Limits(
             single_put_bytes=settings.single_put_bytes,
             part_size_bytes=settings.part_size_bytes,

@@ -51,6 +51,12 @@ class Replies(Protocol):
     async def reply(self, subject: ReplySubject, outcome: UploadOutcome) -> None: ...
 
 
+class Receipts(Protocol):
+    """What the stream says of bytes that arrived."""
+
+    async def are_read(self) -> bool: ...
+
+
 class Erased:
     """The keys this process erased lately."""
 
@@ -88,6 +94,7 @@ class Deps:
     asker: Asks
     finishing: NamedLocks
     erased: Erased
+    receipts: Receipts
     limits: Limits
     environment: str
     now: Callable[[], datetime]

@@ -1,6 +1,6 @@
 """The bodies of the public HTTP API, shared by gateway and clients; a file for each door."""
 
-from sluice_contracts.api import calls, chunks, common, recordings, uploads
+from sluice_contracts.api import calls, chunks, common, recordings, renders, uploads
 from sluice_contracts.api.calls import (
     CallAnswer,
     CallAudio,
@@ -49,6 +49,17 @@ from sluice_contracts.api.recordings import (
     ShownBatch,
     ShownRecording,
 )
+from sluice_contracts.api.renders import (
+    AttachRequest,
+    MessageAnswer,
+    MessageGone,
+    MessageList,
+    MessageRequest,
+    RenderAnswer,
+    RenderAttached,
+    RenderForm,
+    RenderReference,
+)
 from sluice_contracts.api.uploads import (
     MAX_PARTS,
     MAX_PARTS_AT_ONCE,
@@ -76,6 +87,7 @@ BODIES: tuple[type[Contract] | type[Body], ...] = (
     *chunks.BODIES,
     *common.BODIES,
     *recordings.BODIES,
+    *renders.BODIES,
     *uploads.BODIES,
 )
 """Every body that is published as a schema."""
@@ -86,6 +98,7 @@ __all__ = [
     "MAX_ITEMS",
     "MAX_PARTS",
     "MAX_PARTS_AT_ONCE",
+    "AttachRequest",
     "BatchAnswer",
     "BatchList",
     "CallAnswer",
@@ -112,6 +125,10 @@ __all__ = [
     "HistoryList",
     "HistoryStep",
     "MediaAnswer",
+    "MessageAnswer",
+    "MessageGone",
+    "MessageList",
+    "MessageRequest",
     "MultipartUrls",
     "ObjectAnswer",
     "PartUrl",
@@ -128,6 +145,10 @@ __all__ = [
     "RecordingRequestItem",
     "RecordingsAnswer",
     "RecordingsRequest",
+    "RenderAnswer",
+    "RenderAttached",
+    "RenderForm",
+    "RenderReference",
     "ServiceStatus",
     "ShownBatch",
     "ShownRecording",

@@ -57,6 +57,16 @@ from sluice_contracts.questions.direct import (
 from sluice_contracts.questions.events import ListEvents, LogEntries, LogEntry
 from sluice_contracts.questions.health import CheckDatabase, CheckStore, PartState
 from sluice_contracts.questions.keys import DeviceIdentity, Principal, ResolveKey
+from sluice_contracts.questions.messages import (
+    AddMessage,
+    AttachRender,
+    DeleteMessage,
+    GetMessage,
+    ListMessages,
+    MessageDeleted,
+    Messages,
+    MessageView,
+)
 from sluice_contracts.questions.objects import (
     FindOwners,
     ListOwnedObjects,
@@ -82,6 +92,7 @@ from sluice_contracts.questions.recordings import (
     ReportStatus,
     ShowBatches,
 )
+from sluice_contracts.questions.renders import GetRender, RenderView
 from sluice_contracts.questions.reservations import FreeKey, KeptUpload, Reserved, ReserveKey
 from sluice_contracts.questions.storage import (
     AbandonUpload,
@@ -131,6 +142,8 @@ __all__ = [
     "QUESTIONS",
     "AbandonUpload",
     "AddDevice",
+    "AddMessage",
+    "AttachRender",
     "BatchState",
     "BatchStates",
     "BatchView",
@@ -149,6 +162,7 @@ __all__ = [
     "ClaimUploads",
     "DeleteBatch",
     "DeleteCall",
+    "DeleteMessage",
     "DeviceIdentity",
     "DeviceView",
     "Devices",
@@ -171,8 +185,10 @@ __all__ = [
     "GetCallHistory",
     "GetChunk",
     "GetDirect",
+    "GetMessage",
     "GetObject",
     "GetRecording",
+    "GetRender",
     "GetTimeline",
     "Idempotency",
     "Inspection",
@@ -184,9 +200,13 @@ __all__ = [
     "ListDevices",
     "ListEvents",
     "ListFoundObjects",
+    "ListMessages",
     "ListOwnedObjects",
     "LogEntries",
     "LogEntry",
+    "MessageDeleted",
+    "MessageView",
+    "Messages",
     "ObjectView",
     "OpenDirect",
     "OwnedObject",
@@ -211,6 +231,7 @@ __all__ = [
     "RegisterRecordings",
     "ReleaseClaim",
     "RemoveObject",
+    "RenderView",
     "RenewClaim",
     "ReopenDirect",
     "ReportMissing",

@@ -11,7 +11,9 @@ from sluice_catalog.domain import (
     Chunk,
     Device,
     Direct,
+    Message,
     Recording,
+    Render,
     StoredObject,
     Upload,
 )
@@ -19,7 +21,16 @@ from sluice_contracts.statuses import BatchStatus, RecordingStatus, UploadStatus
 
 
 def columns_of(
-    value: Batch | Upload | Recording | StoredObject | Device | Chunk | Call | Direct,
+    value: Batch
+    | Upload
+    | Recording
+    | StoredObject
+    | Device
+    | Chunk
+    | Call
+    | Direct
+    | Render
+    | Message,
 ) -> dict[str, Any]:
     """`value` as the columns of its row."""
     return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -15,8 +15,10 @@ from sluice_catalog.database.devices import SqlDevices
 from sluice_catalog.database.direct import SqlDirect
 from sluice_catalog.database.keys import SqlKeys
 from sluice_catalog.database.media import SqlMedia
+from sluice_catalog.database.messages import SqlMessages
 from sluice_catalog.database.objects import SqlObjects
 from sluice_catalog.database.recordings import SqlRecordings
+from sluice_catalog.database.renders import SqlRenders
 from sluice_catalog.database.replays import SqlReplays
 from sluice_catalog.database.shown import SqlShown
 from sluice_catalog.database.tables import inbox, outbox, status_history
@@ -43,6 +45,8 @@ class SqlWork:
         self.calls = SqlCalls(session)
         self.direct = SqlDirect(session)
         self.shown = SqlShown(session)
+        self.renders = SqlRenders(session)
+        self.messages = SqlMessages(session)
         self.media = SqlMedia(session)
         self.keys = SqlKeys(session)
         self.replays = SqlReplays(session)

@@ -3,6 +3,7 @@
 from sluice_catalog.domain.calls import Call, call_of
 from sluice_catalog.domain.chunks import Chunk, Device, chunk_of
 from sluice_catalog.domain.direct import Direct, lost_direct, planned_direct
+from sluice_catalog.domain.renders import Message, Render, render_of
 from sluice_catalog.domain.uploads import (
     WELL_KNOWN_TOKENS,
     Batch,
@@ -26,7 +27,9 @@ __all__ = [
     "Device",
     "Direct",
     "IllegalTransition",
+    "Message",
     "Recording",
+    "Render",
     "StoredObject",
     "Upload",
     "call_of",
@@ -36,5 +39,6 @@ __all__ = [
     "lost_direct",
     "moved",
     "planned_direct",
+    "render_of",
     "token_digest",
 ]

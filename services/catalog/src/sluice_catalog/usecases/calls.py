@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from sluice_catalog.domain import Call, call_of, first_change, known_uuid, moved
 from sluice_catalog.ports import Deps, Work
+from sluice_catalog.usecases.discarding import discard_uploads
 from sluice_contracts.envelope import Event
-from sluice_contracts.facts import CallUpload, ObjectDiscarded, ObjectStored
+from sluice_contracts.facts import CallUpload, ObjectStored
 from sluice_contracts.questions import (
     Calls,
     CallView,
@@ -100,23 +101,10 @@ async def move_call(question: ReportStatus, status: CallStatus, work: Work) -> N
 
 
 async def delete_call(question: DeleteCall, deps: Deps) -> Done:
-    """Forget a call at once and have its object removed; raises `NotFound`.
-
-    Its upload is remembered as deleted, so that bytes which are reported late are discarded.
-    """
+    """Forget a call at once and have its object removed; raises `NotFound`."""
     async with deps.work() as work:
         call = await work.calls.lock(question.tenant, question.call_id)
-        now = work.now()
-        await work.uploads.bury([call.upload_id], now)
-        stored = await work.objects.of_uploads([call.upload_id])
-        await work.objects.mark([call.upload_id], state="discarded")
-        discarded = [
-            ObjectDiscarded(
-                tenant=call.tenant, upload_id=one.upload_id, bucket=one.bucket, key=one.key
-            )
-            for one in stored.values()
-        ]
-        work.outbox.add(*discarded, at=now)
+        await discard_uploads(work, call.tenant, [call.upload_id])
         await work.calls.delete(call.call_id)
         await work.commit()
     deps.wake_relay()

@@ -18,6 +18,7 @@ from sluice_catalog.usecases.calls import take_calls
 from sluice_catalog.usecases.chunks import take_chunks
 from sluice_catalog.usecases.direct import reject_direct, take_direct
 from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
+from sluice_catalog.usecases.renders import take_renders
 from sluice_catalog.usecases.reservations import keep_answer
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
@@ -404,4 +405,5 @@ _DOORS: Mapping[str, Callable[[Sequence[Event[ObjectStored]], Work], Awaitable[s
     "direct": _take_direct,
     "chunk": partial(_take_form_files, make=take_chunks),
     "call": partial(_take_form_files, make=take_calls),
+    "render": partial(_take_form_files, make=take_renders),
 }

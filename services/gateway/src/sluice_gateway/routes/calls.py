@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from sluice_contracts.api import (
     CallAnswer,
@@ -50,6 +49,7 @@ from sluice_gateway.routes.edge import (
 )
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.moments import CalendarMoment
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.calls import NewCall, receive_call
 from sluice_gateway.usecases.media import Source
@@ -137,8 +137,8 @@ async def list_calls(
     status: CallStatus | None = None,
     call_type: TextParam = None,
     company_name: TextParam = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[CalendarMoment | None, Query(alias="from")] = None,
+    until: Annotated[CalendarMoment | None, Query(alias="to")] = None,
     limit: LimitParam = 50,
     cursor: CursorParam = None,
 ) -> CallList:

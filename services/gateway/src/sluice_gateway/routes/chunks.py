@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from sluice_contracts.api import (
     ChunkAnswer,
@@ -43,6 +42,7 @@ from sluice_gateway.routes.edge import (
 )
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.moments import CalendarMoment
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.chunks import ChunkReceived, receive_chunk
 from sluice_gateway.usecases.filing import hold
@@ -68,6 +68,13 @@ async def _recorder(principal: Annotated[Principal, Depends(require(None))]) -> 
 Recorder = Annotated[Principal, Depends(_recorder)]
 
 
+class _Form(ChunkForm):
+    """The form of this door."""
+
+    start_ts: CalendarMoment
+    end_ts: CalendarMoment
+
+
 @router.post(
     "/chunks",
     response_model=ChunkUploaded,
@@ -89,7 +96,7 @@ async def upload_chunk(request: Request, principal: Recorder, edge: EdgeDep) -> 
         # Chunks are small, and all of one has to be known to tell whether it came before.
         data, _ = await hold(form.file_chunks(), most)
         fields = await form.finish()
-        return await receive_chunk(principal, read_fields(ChunkForm, fields), data, edge.deps)
+        return await receive_chunk(principal, read_fields(_Form, fields), data, edge.deps)
 
     received = await take_form(request, FormRules(_FILE, most), edge, work)
     return received if isinstance(received, Response) else _uploaded(received)
@@ -126,8 +133,8 @@ async def list_chunks(
     register_id: UUID | None = None,
     device_id: UUID | None = None,
     status: ChunkStatus | None = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[CalendarMoment | None, Query(alias="from")] = None,
+    until: Annotated[CalendarMoment | None, Query(alias="to")] = None,
     limit: LimitParam = 50,
     cursor: CursorParam = None,
 ) -> ChunkList:
@@ -154,8 +161,8 @@ async def find_gaps(
     principal: Reader,
     edge: EdgeDep,
     device_id: UUID,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[CalendarMoment | None, Query(alias="from")] = None,
+    until: Annotated[CalendarMoment | None, Query(alias="to")] = None,
     tolerance_ms: Annotated[int, Query(ge=0, le=86_400_000)] = 500,
 ) -> GapList:
     """Where the recording of a device has holes longer than the tolerance, oldest first."""

@@ -132,23 +132,24 @@ class InvalidForm(InvalidRequest):
     code = "invalid-form"
 
 
-def _token(request: Request, *, in_query: bool) -> str | None:
+def offered_token(request: Request, query_field: str | None = None) -> str | None:
+    """The token that came with the head of a request; in the query only where a door says so."""
     key = request.headers.get(API_KEY_HEADER)
     if key:
         return key
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials:
         return credentials.strip()
-    return request.query_params.get("key") if in_query else None
+    return request.query_params.get(query_field) if query_field else None
 
 
-async def find_principal(request: Request, edge: Edge, *, in_query: bool) -> Principal:
-    """Who is calling. Nothing of the body was read yet.
+async def find_principal(token: str | None, edge: Edge, scope: str | None = None) -> Principal:
+    """Whose token it is, who must have `scope`.
 
     Raises:
         Unauthorized: no token, or nobody's.
+        Forbidden: the scope is missing, or the device disabled.
     """
-    token = _token(request, in_query=in_query)
     if not token or len(token) > _TOKEN_MOST:
         raise Unauthorized(f"Send your key in the header {API_KEY_HEADER}.")
     principal = await edge.principals.resolve(token)
@@ -156,22 +157,22 @@ async def find_principal(request: Request, edge: Edge, *, in_query: bool) -> Pri
         raise Unauthorized("This key is unknown, expired or revoked.")
     if principal.device is not None and not principal.device.is_enabled:
         raise Forbidden("This device is disabled.", code="device-disabled")
+    if scope is not None and scope not in principal.scopes:
+        raise Forbidden(f"This key lacks the scope {scope}.")
     return principal
 
 
 def require(
-    scope: str | None, *, in_query: bool = False
+    scope: str | None, *, query_field: str | None = None
 ) -> Callable[[Request, Edge], Awaitable[Principal]]:
-    """A dependency: the caller, who must have `scope`. `?key=` counts only where a door says so.
+    """A dependency: the caller, who must have `scope`. Nothing of the body was read yet.
 
-    Without a scope anybody who has a token is let in, and the route decides.
+    A token in the query counts only where a door says so. Without a scope anybody who has a
+    token is let in, and the route decides.
     """
 
     async def dependency(request: Request, edge: EdgeDep) -> Principal:
-        principal = await find_principal(request, edge, in_query=in_query)
-        if scope is not None and scope not in principal.scopes:
-            raise Forbidden(f"This key lacks the scope {scope}.")
-        return principal
+        return await find_principal(offered_token(request, query_field), edge, scope)
 
     return dependency
 

@@ -17,6 +17,7 @@ from sluice_gateway.routes.edge import (
     LimitParam,
     Unauthorized,
     find_principal,
+    offered_token,
     require,
 )
 from sluice_gateway.usecases.events import Filter, find_start, follow, list_events
@@ -60,7 +61,7 @@ async def read_events(
 async def _may_listen(request: Request, edge: Edge) -> bool:
     """Whether the key that opened the stream is still good for it."""
     try:
-        principal = await find_principal(request, edge, in_query=False)
+        principal = await find_principal(offered_token(request), edge)
     except Unauthorized:
         return False
     except Unavailable:

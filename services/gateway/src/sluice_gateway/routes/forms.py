@@ -17,6 +17,7 @@ from sluice_gateway.usecases.watching import (
     under_watch,
     watch_pace,
 )
+from sluice_runtime.errors import Rejected
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -31,9 +32,12 @@ async def take_form(
     """What `work` makes of the form of a request, or an answer nobody will read.
 
     Raises:
-        Rejected: the form is malformed, too large or too slow, or what `work` refused it with.
+        Rejected: the form is compressed, malformed, too large or too slow, or what `work` refused
+            it with.
         Unavailable: too many uploads are under way.
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Rejected("Send the form as it is, with no Content-Encoding.", code="not-a-form")
     most = rules.max_file_bytes + _SLACK_BYTES
     if (content_length(request) or 0) > most:
         raise too_large(rules.max_file_bytes)

@@ -36,7 +36,7 @@ ProxyParam = Annotated[bool | None, Query()]
 async def play_recording(
     request: Request,
     recording_id: str,
-    principal: Annotated[Principal, Depends(require(SCOPE_READ, in_query=True))],
+    principal: Annotated[Principal, Depends(require(SCOPE_READ, query_field="key"))],
     edge: EdgeDep,
     proxy: ProxyParam = None,
 ) -> Response:

@@ -11,7 +11,13 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from sluice_contracts.api import ServiceStatus
 from sluice_contracts.questions import CheckDatabase, CheckStore, PartState, Question
 from sluice_gateway.domain import SCOPE_READ
-from sluice_gateway.routes.edge import Edge, EdgeDep, Unauthorized, find_principal
+from sluice_gateway.routes.edge import (
+    Edge,
+    EdgeDep,
+    Unauthorized,
+    find_principal,
+    offered_token,
+)
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.web import problem_response
 
@@ -42,7 +48,7 @@ async def root() -> RedirectResponse:
 async def page(request: Request, edge: EdgeDep) -> Response:
     """The page; it holds nothing secret, and asks for a key itself when it has none."""
     try:
-        principal = await find_principal(request, edge, in_query=True)
+        principal = await find_principal(offered_token(request, "key"), edge)
         allowed = SCOPE_READ in principal.scopes
     except Unauthorized:
         allowed = False

@@ -66,7 +66,7 @@ router = APIRouter(
 
 Writer = Annotated[Principal, Depends(require(SCOPE_WRITE))]
 Reader = Annotated[Principal, Depends(require(SCOPE_READ))]
-PageReader = Annotated[Principal, Depends(require(SCOPE_READ, in_query=True))]
+PageReader = Annotated[Principal, Depends(require(SCOPE_READ, query_field="key"))]
 
 
 @router.post("/uploads/presign", openapi_extra=body_schema(PresignRequest))

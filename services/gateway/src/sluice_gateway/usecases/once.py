@@ -26,15 +26,17 @@ class Once:
         """The key with the digest of all that was asked for; the form must have been read."""
         return RequestKey(key=self.key, fingerprint=_fingerprint(self.form.fields, sha256))
 
-    async def replayed(self) -> str | None:
+    async def replayed(self, held: bytes = b"") -> str | None:
         """The upload the first request made, if this one is the same; None when it is the first.
+
+        `held` is what was read of the file before.
 
         Raises:
             Rejected: the key was used for another request.
         """
         if self.first is None:
             return None
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(held)
         async for chunk in self.form.file_chunks():
             digest.update(chunk)
         fields = await self.form.finish()

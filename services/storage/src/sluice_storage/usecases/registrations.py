@@ -31,7 +31,7 @@ async def keep_registration(fact: ObjectStored, deps: Deps) -> None:
     await deps.objects.write(
         domain.registration_key(key), kept.model_dump_json().encode(), "application/json"
     )
-    if key in deps.erased:
+    if key in deps.erased and await deps.objects.stat(key) is None:
         # The object went while we wrote; what another process erased, the sweep finds.
         await deps.objects.delete(domain.registration_key(key))
 

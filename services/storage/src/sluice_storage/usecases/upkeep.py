@@ -19,7 +19,7 @@ from sluice_contracts.questions import (
     RemoveObject,
     RestateObject,
 )
-from sluice_runtime.errors import Conflict, NotFound
+from sluice_runtime.errors import Conflict, NotFound, Unavailable
 from sluice_runtime.objects import Listed
 from sluice_storage import domain
 from sluice_storage.ports import Deps
@@ -102,7 +102,11 @@ async def sweep(deps: Deps) -> None:
     """Remove multipart sessions and objects that are older than the limit and have no owner.
 
     An object with a registration was acknowledged and is never swept: if the catalog does not
-    know it, that is a case for `sluice reconcile`.
+    know it, that is a case for `sluice reconcile`. Nor is one whose owner may still be on its way:
+    after an outage, what arrived before it may be older than the limit and not read yet.
+
+    Raises:
+        Unavailable: that cannot be told right now.
     """
     oldest = deps.now() - deps.limits.orphan_age
     sessions = await deps.objects.open_sessions()
@@ -116,13 +120,13 @@ async def sweep(deps: Deps) -> None:
     after, orphans, lost = "", 0, 0
     while listed := await _clients_objects(after, _PAGE, deps):
         after = listed[-1].key
-        for one in await _unowned(listed, deps):
-            if one.modified_at >= oldest:
-                continue
+        for one in await _suspects(listed, oldest, deps):
             if await deps.objects.stat(domain.registration_key(one.key)) is not None:
                 lost += 1
                 continue
-            # A chunk that is sent again lies at the same key: its bytes may be new by now.
+            # A chunk that is sent again lies at the same key: its bytes may be new by now, and
+            # from now on no proof of them is believed that was given before.
+            deps.erased.add(one.key)
             found = await deps.objects.stat(one.key)
             if found is None or found.modified_at >= oldest:
                 continue
@@ -133,6 +137,16 @@ async def sweep(deps: Deps) -> None:
     ORPHANS.labels("registered").set(lost)
     for prefix in (domain.REGISTRATIONS, domain.DESCRIPTIONS):
         await _sweep_left_over(prefix, oldest, deps)
+
+
+async def _suspects(listed: list[Listed], oldest: datetime, deps: Deps) -> list[Listed]:
+    """Old objects that have no owner and will not get one by what is known already."""
+    suspects = [one for one in await _unowned(listed, deps) if one.modified_at < oldest]
+    if not suspects:
+        return []
+    if not await deps.receipts.are_read():
+        raise Unavailable("News of bytes that arrived is still unread.", code="receipts-unread")
+    return await _unowned(suspects, deps)
 
 
 async def _sweep_left_over(prefix: str, oldest: datetime, deps: Deps) -> None:

@@ -168,9 +168,9 @@ async def _complete(fact: UploadReceived, deps: Deps) -> Stat | None:
         Unavailable: neither the session nor the object is there, which is how a join looks whose
             answer we missed: it is too early to call the bytes lost.
     """
-    key = fact.bytes.key
-    if fact.proof is not None and deps.now() < fact.proof.valid_until:
-        return Stat(fact.bytes.size_bytes, fact.proof.etag, deps.now(), fact.proof.head)
+    key, proof = fact.bytes.key, fact.proof
+    if proof is not None and deps.now() < proof.valid_until and key not in deps.erased:
+        return Stat(fact.bytes.size_bytes, proof.etag, deps.now(), proof.head)
     if fact.multipart is None:
         return await deps.objects.peek(key, domain.HEAD_BYTES)
     parts = [(part.number, part.etag) for part in fact.multipart.parts]

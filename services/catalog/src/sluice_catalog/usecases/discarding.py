@@ -1,0 +1,22 @@
+"""Giving stored bytes back: what they were is forgotten, and storage removes them."""
+
+from collections.abc import Sequence
+
+from sluice_catalog.ports import Work
+from sluice_contracts.facts import ObjectDiscarded
+
+
+async def discard_uploads(work: Work, tenant: str, upload_ids: Sequence[str]) -> None:
+    """Have the objects of uploads removed.
+
+    The uploads are remembered as deleted, so that bytes which are reported late are discarded.
+    """
+    now = work.now()
+    await work.uploads.bury(upload_ids, now)
+    stored = await work.objects.of_uploads(upload_ids)
+    await work.objects.mark(upload_ids, state="discarded")
+    discarded = [
+        ObjectDiscarded(tenant=tenant, upload_id=one.upload_id, bucket=one.bucket, key=one.key)
+        for one in stored.values()
+    ]
+    work.outbox.add(*discarded, at=now)

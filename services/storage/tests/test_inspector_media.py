@@ -196,7 +196,8 @@ async def test_a_thousand_streams_are_too_many(reader: Reader) -> None:
 async def test_a_film_without_the_end_of_its_index_is_broken(reader: Reader) -> None:
     film = encoded("mp4", "aac", rate=48_000, film=(64, 64))
     index = film.index(b"moov")
-    for end in (index - 4, index + 4, index + 60, (index + len(film)) // 2):
+    # Further in, it depends on the encoder whether what is left describes a stream.
+    for end in (index - 4, index + 4, index + 60):
         finding = await look(reader, film[:end])
         assert finding == Finding(readable=False, reason="broken"), end
 

@@ -25,6 +25,13 @@ class Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LenientBody(Body):
+    """A request body of clients that were written against another server: they send their whole
+    models, and what we do not know of them is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 # A subject token: what may stand between two dots of a NATS subject.
 Token = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from sluice_contracts.base import Body, Contract, JsonObject, Moment
+from sluice_contracts.base import Body, Contract, JsonObject, LenientBody, Moment
 
 RenderFormat = Literal["mp3", "wav", "ogg", "m4a", "flac"]
 
@@ -30,21 +30,14 @@ class RenderAnswer(Contract):
     created_at: Moment
 
 
-class _Lenient(Body):
-    """Apps send their whole models, with fields of their own: those are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    token: Annotated[str, Field(max_length=512)] | None = None
-
-
 class RenderReference(Contract):
     """A render that was uploaded before; of all that an app sends its id is enough."""
 
     id: UUID
 
 
-class MessageRequest(_Lenient):
+class MessageRequest(LenientBody):
+    token: Annotated[str, Field(max_length=512)] | None = None
     parent_thread: Annotated[str, Field(min_length=1, max_length=255)]
     user_id: Annotated[str, Field(min_length=1, max_length=255)]
     snapshot: JsonObject
@@ -53,7 +46,8 @@ class MessageRequest(_Lenient):
     timestamp: Moment | None = None
 
 
-class AttachRequest(_Lenient):
+class AttachRequest(LenientBody):
+    token: Annotated[str, Field(max_length=512)] | None = None
     render: RenderReference
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from sluice_devkit.assets import write_demo_calls
-from sluice_devkit.demo.doors import play_calls, play_chunks
+from sluice_devkit.demo.doors import play_calls, play_chunks, play_direct, play_renders
 from sluice_devkit.demo.recordings import play_recordings
 from sluice_devkit.demo.screen import DemoFailedError, Stage
 from sluice_devkit.servers import binary
@@ -38,5 +38,7 @@ async def _play(stage: Stage) -> None:
         await play_recordings(stage, calls)
         await play_chunks(stage)
         await play_calls(stage, calls[0])
+        await play_renders(stage, calls[1])
+        await play_direct(stage)
     finally:
         await asyncio.to_thread(watch.stop)

@@ -124,3 +124,51 @@ async def play_calls(stage: Stage, call: DemoCall) -> None:
     _same(data, played.content, "the call")
     road = " -> ".join(step["to"] for step in history)
     print(f"call {uploaded['call_id']}, {seconds:.1f} s long: {road}")
+
+
+async def play_renders(stage: Stage, call: DemoCall) -> None:
+    """An app uploads audio, attaches it to a message, and anybody with the link hears it."""
+    stage.screen.title("renders: audio of an app, attached to a message, played by its link")
+    data = call.audio.read_bytes()
+    token = {"token": stage.stack.key}
+    async with _http(stage, None) as http:
+        message = _json(
+            await http.post(
+                "/api/v1/messages",
+                json=token
+                | {"parent_thread": "demo", "user_id": "ada", "snapshot": {"tempo": 120}},
+            ),
+            200,
+        )
+        render = _json(
+            await http.post(
+                "/api/v1/upload/audio",
+                data=token | {"format": "wav"},
+                files={"file": (call.audio.name, data, "audio/wav")},
+            ),
+            200,
+        )
+        path = f"/api/v1/messages/{message['id']}"
+        _json(await http.post(f"{path}/renders", json=token | {"render": render}), 200)
+        played = await http.get(render["url"], params={"proxy": "1"})
+        _same(data, played.content, "the render")
+        gone = _json(await http.delete(path, params=token), 200)
+        silent = await http.get(render["url"])
+    if silent.status_code != httpx.codes.NOT_FOUND:
+        raise DemoFailedError("the link of a deleted render still leads somewhere")
+    print(f"message {message['id']} carried render {render['id']}, {render['size_bytes']} bytes;")
+    print(f"  deleted with {gone['renders_deleted']} render, and its link leads nowhere")
+
+
+async def play_direct(stage: Stage) -> None:
+    """A folder is sent to the object store directly, in parallel."""
+    stage.screen.title("direct uploads: a folder sent to the object store by sluice upload")
+    folder = stage.folder / "folder"
+    folder.mkdir()
+    for number in range(_CHUNKS):
+        (folder / f"take{number}.wav").write_bytes(speech(_SECONDS, seed=10 + number))
+    await stage.run(
+        "upload",
+        *(binary("sluice"), "upload", str(folder), "--jobs", "2"),
+        *("--ledger", str(stage.folder / "uploads.sqlite3")),
+    )

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import av
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -35,6 +36,12 @@ async def door(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[Do
 @pytest_asyncio.fixture(loop_scope="session")
 async def calls(stack: Stack) -> AsyncIterator[Door]:
     async with open_door(stack, "calls") as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def renders(stack: Stack) -> AsyncIterator[Door]:
+    async with open_door(stack, "renders") as one:
         yield one
 
 
@@ -87,6 +94,19 @@ NAMES: dict[str, str | None] = {
 }
 
 
+# A render needs no name and no extension: its bytes tell what it is.
+NAMES_OF_RENDERS: dict[str, str | None] = {"../../etc/passwd": "passwd", "": "render"}
+
+
+def check_name(played: httpx.Response, name: str) -> None:
+    """A sound is played under this name and says nothing else with it."""
+    assert played.status_code == 200
+    assert played.headers.get_list("content-disposition") == [
+        f"inline; filename=\"{name}\"; filename*=UTF-8''{quote(name, safe='')}"
+    ]
+    assert "set-cookie" not in played.headers
+
+
 class TestNames:
     @pytest.mark.parametrize(("name", "played"), NAMES.items())
     async def test_the_name_of_a_call_is_refused_or_its_last_component(
@@ -103,11 +123,7 @@ class TestNames:
         call_id = calls.id_in(answer)
         shown = (await calls.http.get(f"/api/v1/calls/{call_id}")).json()
         assert re.fullmatch(rf"\d{{4}}/\d\d/\d\d/{call_id}\.mp3", shown["audio"]["s3_key"])
-        sound = await calls.http.get(f"/api/v1/calls/{call_id}/audio?proxy=1")
-        assert sound.headers.get_list("content-disposition") == [
-            f"inline; filename=\"{played}\"; filename*=UTF-8''{quote(played, safe='')}"
-        ]
-        assert "set-cookie" not in sound.headers
+        check_name(await calls.http.get(f"/api/v1/calls/{call_id}/audio?proxy=1"), played)
 
     @pytest.mark.parametrize("name", NAMES)
     async def test_the_name_of_a_chunk_means_nothing(self, chunks: Door, name: str) -> None:
@@ -120,6 +136,21 @@ class TestNames:
             rf"{place}/2026-11-03/09/chunk_[\dTZ]+_{chunks.id_in(answer)}\.ogg",
             answer.json()["stored_path"],
         )
+
+    @pytest.mark.parametrize(("name", "played"), (NAMES | NAMES_OF_RENDERS).items())
+    async def test_the_name_of_a_render_is_refused_or_its_last_component(
+        self, renders: Door, name: str, played: str | None
+    ) -> None:
+        body = form_of(*renders.field_parts(), part("file", mp3(), filename=name))
+        if played is None:
+            async with renders.nothing_left():
+                refused(await renders.post(body), 422, "invalid-filename")
+            return
+        answer = await renders.post(body)
+        assert answer.status_code == 200, answer.text
+        link = answer.json()["url"]
+        assert re.fullmatch(rf"{re.escape(renders.stack.url)}/r/[\w-]+/[\w-]+\.mp3", link)
+        check_name(await renders.http.get(link, params={"proxy": "1"}), played)
 
     async def test_a_name_with_a_raw_line_break_is_none(self, calls: Door, chunks: Door) -> None:
         name = "a.mp3\r\nSet-Cookie: x=1"
@@ -163,6 +194,13 @@ class TestMedia:
                 answer = await calls.send(data, f"call.{extension}")
                 refused(answer, 400, "content-mismatch", found)
 
+    @pytest.mark.parametrize(("data", "found"), FOREIGN.values(), ids=FOREIGN)
+    async def test_what_is_no_sound_is_no_render(
+        self, renders: Door, data: bytes, found: str
+    ) -> None:
+        async with renders.nothing_left():
+            refused(await renders.send(data), 422, "unsupported-audio", found)
+
     @pytest.mark.parametrize(("data", "_found"), FOREIGN.values(), ids=FOREIGN)
     async def test_as_a_chunk_it_is_stored_and_found_unreadable(
         self, chunks: Door, data: bytes, _found: str
@@ -177,7 +215,9 @@ class TestMedia:
     async def test_a_broken_file_is_taken_and_found_out_later(
         self, door: Door, extension: str, data: bytes, reason: str | None
     ) -> None:
-        answer = await door.send(data, f"call.{extension}")
+        form = {"format": extension} if door.name == "renders" else {}
+        sound = door.file(data, filename=f"sound.{extension}")
+        answer = await door.post(form_of(*door.field_parts(**form), sound))
         assert answer.status_code == door.success, answer.text
         assert await inspected(door, door.id_in(answer)) == reason
 

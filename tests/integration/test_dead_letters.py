@@ -2,16 +2,19 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from sluice_contracts.facts import ObjectStored, StatusChanged, UploadReceived
+from sluice_contracts.facts import ObjectRejected, ObjectStored, StatusChanged, UploadReceived
 from sluice_contracts.statuses import Kind
+from sluice_contracts.tasks import TranscriptionTask
+from sluice_contracts.topology import TASKS, WORKER_TRANSCRIPTIONS
 from sluice_devkit.stack import Stack
 from tests.checks import check_log, dead_letters, drained
 from tests.stream import check_works, read_facts, throw_in
-from tests.support import Json, Supervisor, eventually, sluice
+from tests.support import Json, Supervisor, bus, eventually, sluice
 from tests.uploading import Client
 
 Junk = tuple[bytes, dict[str, str]]
@@ -70,7 +73,7 @@ async def drop_all(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("subject", "type_name", "consumer"),
     [
-        ("sluice.v1.dev.object.stored.x", ObjectStored.type_name(), "catalog-objects"),
+        ("sluice.v1.dev.object.rejected.x", ObjectRejected.type_name(), "catalog-objects"),
         ("sluice.v1.dev.upload.received.x", UploadReceived.type_name(), "storage-uploads"),
     ],
 )
@@ -106,8 +109,15 @@ async def test_what_the_catalog_cannot_store_is_given_up_after_some_attempts(
     headers = envelope(ObjectStored.type_name())
     await throw_in(own, broken.subject(), [(broken.model_dump_json().encode(), headers)])
     await check_works(own, uploader)
-    [letter] = await wait_for_letters(own, 1)
+
+    async def given_up() -> Json:
+        found = [one for one in await letters(own) if one["consumer"] == "catalog-objects"]
+        assert found, "no letter yet"
+        return found[0]
+
+    letter = await eventually(given_up)
     assert (letter["reason"], letter["deliveries"]) == ("exhausted", "5")
+    await drained(own)
     await drop_all(own)
 
 
@@ -154,8 +164,8 @@ async def test_status_changes_nobody_can_read_do_not_stop_the_log(
 
 
 async def test_an_operator_looks_at_a_letter_sends_it_again_and_drops_it(own: Stack) -> None:
-    subject, body = "sluice.v1.dev.object.stored.x", b'{"broken": true}'
-    headers = envelope(ObjectStored.type_name())
+    subject, body = "sluice.v1.dev.object.rejected.x", b'{"broken": true}'
+    headers = envelope(ObjectRejected.type_name())
     await throw_in(own, subject, [(body, headers)])
     [first] = await wait_for_letters(own, 1)
 
@@ -185,3 +195,39 @@ async def test_an_operator_looks_at_a_letter_sends_it_again_and_drops_it(own: St
     assert await letters(own) == []
     gone = await sluice(own, "dlq", "show", str(second["sequence"]))
     assert gone.code == 3
+
+
+async def test_a_task_that_workers_gave_up_is_set_aside_and_can_be_sent_again(own: Stack) -> None:
+    call_id = uuid.uuid4()
+    task = TranscriptionTask(
+        call_id=call_id, s3_bucket="b", s3_key="k", format="mp3", timestamp=datetime.now(UTC)
+    )
+    async with bus(own, "operator") as connection:
+        stream = connection.jetstream(timeout=10)
+        await stream.publish(task.subject(), task.model_dump_json().encode(), stream=TASKS.name)
+    async with bus(own, "worker") as connection:
+        stream = connection.jetstream(timeout=10)
+        reader = await stream.pull_subscribe_bind(
+            WORKER_TRANSCRIPTIONS.name, TASKS.name, inbox_prefix=b"_INBOX_worker."
+        )
+        for _ in range(WORKER_TRANSCRIPTIONS.max_deliver):
+            (given,) = await reader.fetch(1, timeout=10)
+            await given.nak()
+        with pytest.raises(TimeoutError):
+            await reader.fetch(1, timeout=1)
+
+        async def aside() -> Json:
+            found = [
+                one for one in await letters(own) if one["consumer"] == WORKER_TRANSCRIPTIONS.name
+            ]
+            assert found, "no letter yet"
+            return found[0]
+
+        letter = await eventually(aside)
+        assert letter["reason"] == "max-deliveries"
+        replayed = await sluice(own, "dlq", "replay", str(letter["sequence"]), "--json")
+        assert replayed.code == 0, replayed.errors
+        (again,) = await reader.fetch(1, timeout=10)
+        assert TranscriptionTask.model_validate_json(again.data) == task
+        await again.ack_sync()
+        await reader.unsubscribe()

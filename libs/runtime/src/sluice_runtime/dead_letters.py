@@ -22,7 +22,7 @@ from nats.js.errors import NotFoundError
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from sluice_contracts.topology import ADVISORY_SWEEPER, DEAD_LETTERS, dead_letter_subject
+from sluice_contracts.topology import ADVISORY_SWEEPER, DEAD_LETTERS, TASKS, dead_letter_subject
 from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.logs import scrub_text
 
@@ -187,4 +187,7 @@ async def _park_advised(broker: NatsBroker, advisory: Msg) -> None:
     reason = "max-deliveries"
     headers = letter_headers(origin, original.subject or "", original.headers, reason)
     await park(broker, origin, original.data or b"", headers, reason)
+    if origin.stream == TASKS.name:
+        # Nobody is given it any more; left on the queue, it would be there twice after a replay.
+        await stream.delete_msg(origin.stream, origin.sequence)
     await advisory.ack()

@@ -18,6 +18,7 @@ from sluice_contracts.topology import (
     LIVE_EVENTS,
     PUBLISHERS,
     TASK_SUBJECTS,
+    TASKS,
     dead_letter_subject,
 )
 
@@ -50,6 +51,13 @@ _TAIL = (
     f"$JS.API.DIRECT.GET.{EVENTS.name}.>",
     f"dlq.{EVENTS.name}.>",
 )
+# It also sets aside the tasks that workers gave up, and takes them off their queue.
+_GIVEN_UP = (
+    f"$JS.API.DIRECT.GET.{TASKS.name}",
+    f"$JS.API.DIRECT.GET.{TASKS.name}.>",
+    f"$JS.API.STREAM.MSG.DELETE.{TASKS.name}",
+    f"dlq.{TASKS.name}.>",
+)
 # `*` cannot stand for a part of a name, so what belongs to others is taken out again.
 _NOT_THE_TAIL = tuple(
     f"$JS.API.CONSUMER.{verb}.{one.stream.name}.{one.name}{rest}"
@@ -62,6 +70,7 @@ _OPERATOR = (
     f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS.name}",
     f"$JS.API.STREAM.MSG.DELETE.{DEAD_LETTERS.name}",
     "sluice.v1.>",
+    *TASKS.subjects,
 )
 SERVICES = tuple(PUBLISHERS)
 USERS = ("topology", *SERVICES, "operator", "subscriber", "worker")
@@ -108,7 +117,7 @@ def _may_ask(user: str, question: type[Question[Any]]) -> bool:
 def _service_permissions(service: str) -> tuple[list[str], list[str]]:
     publish = _service_publishes(service)
     if service == "notifier":
-        publish += _TAIL
+        publish += [*_TAIL, *_GIVEN_UP]
     if service == "catalog":
         publish += [f"$JS.API.DIRECT.GET.{EVENTS.name}.>", *TASK_SUBJECTS]
     subscribe = [f"_INBOX_{service}.>", *_HINTS[service]["subscribe"]]

@@ -5,15 +5,17 @@ import hashlib
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
 from sluice_contracts.api import EventList, PresignAnswer, PublicEvent
-from tests.support import Json, eventually
+from tests.support import PATIENCE, Json, eventually
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,10 @@ class Kept:
 
 
 @dataclass
-class Ledger:
+class Ledger(Generic[P]):
     """What clients were promised, and what they met on the way."""
 
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[P] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     """Method and status, with the code of a problem, or the name of a broken connection."""
     presigned: int = 0
@@ -48,14 +50,69 @@ class Ledger:
     def events(self) -> int:
         return len(self.kept) + self.troubles
 
+    async def happened(self, more: int) -> None:
+        """Wait until that much more was promised or failed."""
+        until = self.events + more
+
+        async def enough() -> bool:
+            return self.events >= until
+
+        await eventually(enough, PATIENCE)
+
+    async def promised(self, more: int) -> None:
+        """Wait until that much more was promised."""
+        until = len(self.kept) + more
+
+        async def enough() -> bool:
+            assert len(self.kept) >= until, f"{until - len(self.kept)} missing: {self.answers}"
+            return True
+
+        await eventually(enough, 2 * PATIENCE)
+
 
 _GOOD = ("200", "201", "202")
+
+
+async def insist(
+    http: httpx.AsyncClient,
+    ledger: Ledger[P],
+    method: str,
+    url: str,
+    *,
+    also: Container[str] = (),
+    after_trouble: Container[str] = (),
+    **request: Any,
+) -> httpx.Response:
+    """Repeat a request until it succeeds; anything but a promise to repeat is a failure.
+
+    Problems with a code in `also` are given back, those in `after_trouble` only to a repeat.
+    """
+    pause, attempts = 0.1, 0
+    while True:
+        attempts += 1
+        try:
+            answer = await http.request(method, url, **request)
+        except httpx.TransportError as error:
+            ledger.answers[f"{method} {type(error).__name__}"] += 1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+            continue
+        if answer.is_success:
+            ledger.answers[f"{method} {answer.status_code}"] += 1
+            return answer
+        problem = answer.json()
+        ledger.answers[f"{method} {answer.status_code} {problem['code']}"] += 1
+        if problem["code"] in also or (attempts > 1 and problem["code"] in after_trouble):
+            return answer
+        assert problem["retryable"], f"{method} {url}: {answer.status_code} {answer.text}"
+        assert answer.status_code in (409, 429, 503), answer.text
+        await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
 class Client:
     """A client that behaves: it repeats what may be repeated, with the same key and bytes."""
 
-    def __init__(self, http: httpx.AsyncClient, ledger: Ledger) -> None:
+    def __init__(self, http: httpx.AsyncClient, ledger: Ledger[Kept]) -> None:
         self._http = http
         self._ledger = ledger
 
@@ -69,7 +126,9 @@ class Client:
     async def presign(self, number: int = 1) -> PresignAnswer:
         """Places for some bodies, in a new batch."""
         self._ledger.presigned += 1
-        answer = await self._insist(
+        answer = await insist(
+            self._http,
+            self._ledger,
             "POST",
             "/uploads/presign",
             json={"items": [{"filename": "call.wav", "contentType": "audio/wav"}] * number},
@@ -79,7 +138,16 @@ class Client:
 
     async def send(self, url: str, body: bytes) -> int:
         """Send one body; the status of the answer."""
-        sent = await self._insist("PUT", url, content=body, headers={"Content-Type": "audio/wav"})
+        sent = await insist(
+            self._http,
+            self._ledger,
+            "PUT",
+            url,
+            # An attempt of ours that seemed to fail had gone through.
+            after_trouble=("upload-token-used",),
+            content=body,
+            headers={"Content-Type": "audio/wav"},
+        )
         return sent.status_code
 
     async def register(self, presigned: PresignAnswer, *bodies: bytes) -> list[Kept]:
@@ -96,7 +164,9 @@ class Client:
             )
             for number, (item, body) in enumerate(zip(presigned.items, bodies, strict=True))
         ]
-        answer = await self._insist(
+        answer = await insist(
+            self._http,
+            self._ledger,
             "POST",
             "/recordings",
             json={
@@ -118,29 +188,6 @@ class Client:
         kept = [replace(one, recording_id=told[one.client_item_id]) for one in kept]
         self._ledger.kept += kept
         return kept
-
-    async def _insist(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Repeat a request until it succeeds; anything but a promise to repeat is a failure."""
-        pause, attempts = 0.1, 0
-        while True:
-            attempts += 1
-            try:
-                answer = await self._http.request(method, url, **request)
-            except httpx.TransportError as error:
-                self._ledger.answers[f"{method} {type(error).__name__}"] += 1
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 1.0)
-                continue
-            if answer.is_success:
-                self._ledger.answers[f"{method} {answer.status_code}"] += 1
-                return answer
-            problem = answer.json()
-            self._ledger.answers[f"{method} {answer.status_code} {problem['code']}"] += 1
-            if problem["code"] == "upload-token-used" and attempts > 1:
-                return answer  # an attempt of ours that seemed to fail had gone through
-            assert problem["retryable"], f"{method} {url}: {answer.status_code} {answer.text}"
-            assert answer.status_code in (409, 429, 503), answer.text
-            await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
 def some_bytes(chance: random.Random, most: int = 24_000) -> bytes:

@@ -13,7 +13,7 @@ from .renders import message, message_body, mp3, uploaded
 MESSAGES = "/api/v1/messages"
 
 
-async def attach(caller: Account, message_id: str, render: dict[str, object]) -> httpx.Response:
+async def attach(caller: Account, message_id: str, render: object) -> httpx.Response:
     return await caller.http.post(f"{MESSAGES}/{message_id}/renders", json={"render": render})
 
 
@@ -53,6 +53,33 @@ async def test_a_message_may_name_its_renders_at_once(caller: Account) -> None:
     kept = await message(caller, renders=renders, snapshot_metadata={"title": "take"})
     assert [one["id"] for one in kept["renders"]] == [one["id"] for one in renders]
     assert kept["snapshot_metadata"] == {"title": "take"}
+
+
+async def test_an_id_is_enough_to_name_a_render(caller: Account) -> None:
+    first, second = [await uploaded(caller, mp3(seed=seed)) for seed in (1, 2)]
+    kept = await message(caller, renders=[first["id"], first["id"]])
+    assert [one["id"] for one in kept["renders"]] == [first["id"]]
+    answer = await attach(caller, kept["id"], second["id"])
+    assert answer.status_code == 200, answer.text
+    assert (await message(caller, renders=None))["renders"] == []
+
+
+async def test_renders_keep_the_order_in_which_they_are_named(caller: Account) -> None:
+    renders = [await uploaded(caller, mp3(seed=seed)) for seed in range(6)]
+    kept = await message(caller, renders=renders[::-1])
+    assert kept["renders"] == renders[::-1]
+
+
+async def test_a_message_carries_so_many_renders_and_no_more(caller: Account) -> None:
+    render, kept = await uploaded(caller, mp3()), await message(caller)
+    copies = """insert into renders
+        select gen_random_uuid(), tenant, 'upl_' || n || upload_id, %s, filename, format, bitrate,
+            duration, 'attached', 2, created_at, created_by, created_at
+        from renders, generate_series(1, 100) as n where render_id = %s"""
+    await catalog(caller.stack, copies, kept["id"], render["id"])
+    problem(await attach(caller, kept["id"], render), 409, "too-many-renders")
+    other = await message(caller)
+    assert (await attach(caller, other["id"], render)).status_code == 200
 
 
 async def test_a_render_that_is_not_there_keeps_nothing(caller: Account) -> None:
@@ -107,9 +134,21 @@ async def test_snapshots_are_left_out_where_nobody_wants_them(caller: Account) -
 async def test_large_snapshots_make_short_pages(caller: Account) -> None:
     for _ in range(4):
         await message(caller, snapshot={"notes": "x" * 900_000})
-    page = (await caller.http.get(MESSAGES)).json()
-    assert 1 <= len(page["messages"]) < 4
-    assert page["next_cursor"]
+    small = await message(caller)
+    for order in ("asc", "desc"):
+        params, found, pages = {"order": order}, [], 0
+        while True:
+            page = (await caller.http.get(MESSAGES, params=params)).json()
+            assert 1 <= len(page["messages"]) < 5
+            found, pages = found + [one["id"] for one in page["messages"]], pages + 1
+            if "next_cursor" not in page:
+                break
+            params["cursor"] = page["next_cursor"]
+        assert len(found) == len(set(found)) == 5
+        assert found[-1 if order == "asc" else 0] == small["id"]
+        assert pages >= 2
+    page = (await caller.http.get(MESSAGES, params={"include_snapshot": "false"})).json()
+    assert len(page["messages"]) == 5
 
 
 async def test_a_message_with_a_key_is_kept_once(caller: Account) -> None:
@@ -128,6 +167,8 @@ async def test_a_message_with_a_key_is_kept_once(caller: Account) -> None:
         {"parent_thread": ""},
         {"snapshot": "text"},
         {"timestamp": "2026-11-20T10:00:00"},
+        {"timestamp": "0001-01-01T00:00:00+14:00"},
+        {"timestamp": "9999-12-31T23:59:59-14:00"},
         {"renders": [{"id": "none"}]},
         {"user_id": None},
     ],
@@ -147,6 +188,9 @@ async def test_the_token_may_be_a_field_of_the_body(caller: Account) -> None:
         assert caller.key not in kept.text
         problem(await nobody.post(MESSAGES, json=message_body(token="wrong")), 401)
         problem(await nobody.post(MESSAGES, json=message_body()), 401, "unauthorized")
+        for body in ({"snapshot": 1}, {"token": "wrong"}, {"token": 5}, {"token": "x" * 600}):
+            for path in (MESSAGES, f"{MESSAGES}/none/renders"):
+                problem(await nobody.post(path, json=body), 401, "unauthorized")
         render = await uploaded(caller, mp3())
         body = {"token": caller.key, "render": render}
         path = f"{MESSAGES}/{kept.json()['id']}"

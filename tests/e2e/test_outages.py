@@ -22,8 +22,8 @@ from tests.checks import (
     drained,
     read_history,
 )
-from tests.support import PATIENCE, Supervisor, count, eventually, http_client, note, rows, sluice
-from tests.uploading import Client, Ledger, Subscriber, some_bytes
+from tests.support import Supervisor, count, http_client, note, rows, sluice
+from tests.uploading import Client, Kept, Ledger, Subscriber, some_bytes
 
 MEMBERS = ("gateway", "storage", "catalog", "notifier", "nats", "postgres", "objects")
 
@@ -59,13 +59,15 @@ async def http(outages: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="module")
-def books() -> list[Ledger]:
+def books() -> list[Ledger[Kept]]:
     """What was promised in all tests of this module: a later outage must not harm it either."""
     return []
 
 
 @asynccontextmanager
-async def uploading(http: httpx.AsyncClient, ledger: Ledger, seed: str) -> AsyncIterator[None]:
+async def uploading(
+    http: httpx.AsyncClient, ledger: Ledger[Kept], seed: str
+) -> AsyncIterator[None]:
     """Uploads from several clients at once, until the block ends and each finished its last."""
     stop = asyncio.Event()
 
@@ -87,32 +89,11 @@ async def uploading(http: httpx.AsyncClient, ledger: Ledger, seed: str) -> Async
             stop.set()
 
 
-async def happened(ledger: Ledger, more: int) -> None:
-    """Wait until that much more was promised or failed."""
-    until = ledger.events + more
-
-    async def enough() -> bool:
-        return ledger.events >= until
-
-    await eventually(enough, PATIENCE)
-
-
-async def kept(ledger: Ledger, more: int) -> None:
-    """Wait until that much more was promised."""
-    until = len(ledger.kept) + more
-
-    async def enough() -> bool:
-        assert len(ledger.kept) >= until, f"{until - len(ledger.kept)} missing: {ledger.answers}"
-        return True
-
-    await eventually(enough, 2 * PATIENCE)
-
-
 @pytest.mark.parametrize("member", MEMBERS)
 async def test_nothing_is_lost_or_doubled_when_a_member_is_killed(
-    outages: Stack, http: httpx.AsyncClient, books: list[Ledger], member: str
+    outages: Stack, http: httpx.AsyncClient, books: list[Ledger[Kept]], member: str
 ) -> None:
-    ledger = Ledger()
+    ledger = Ledger[Kept]()
     books.append(ledger)
     began = time.monotonic()
     async with (
@@ -120,15 +101,15 @@ async def test_nothing_is_lost_or_doubled_when_a_member_is_killed(
         Subscriber(http).reading() as subscriber,
     ):
         async with uploading(http, ledger, member):
-            await kept(ledger, BEFORE)
+            await ledger.promised(BEFORE)
             await supervisor.kill(member)
-            await happened(ledger, DURING)
+            await ledger.happened(DURING)
             returned = time.monotonic()
             await supervisor.bring_back(member)
             ready = time.monotonic()
-            await kept(ledger, 1)
+            await ledger.promised(1)
             first = time.monotonic()
-            await kept(ledger, AFTER)
+            await ledger.promised(AFTER)
         await completed(outages, ledger.kept)
         settled = time.monotonic()
         await drained(outages)
@@ -147,7 +128,7 @@ async def test_nothing_is_lost_or_doubled_when_a_member_is_killed(
     assert await dead_letters(outages) == 0
 
 
-async def check_rows(stack: Stack, books: list[Ledger]) -> None:
+async def check_rows(stack: Stack, books: list[Ledger[Kept]]) -> None:
     """Each promise has exactly its rows, and nothing else does."""
     kept = [one for ledger in books for one in ledger.kept]
     found = await rows(stack, "select recording_id, batch_id, status from recordings")

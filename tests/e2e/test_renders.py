@@ -12,7 +12,18 @@ import pytest_asyncio
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
-from .api import MIB, Account, account, catalog, eventually, make_key, noise, problem
+from .api import (
+    MIB,
+    Account,
+    account,
+    catalog,
+    eventually,
+    head,
+    line,
+    make_key,
+    noise,
+    problem,
+)
 from .calls import form
 from .renders import UPLOAD, mp3, send, uploaded, wav
 
@@ -32,6 +43,15 @@ async def nobody(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without any key."""
     async with httpx.AsyncClient(base_url=stack.url, timeout=30) as http:
         yield http
+
+
+async def grow_old(caller: Account, render_id: str, *, with_history: bool = True) -> None:
+    """Let a render be two days old; without its history, only heard of now."""
+    if with_history:
+        query = "update status_history set changed_at = now() - interval '2 days' where id = %s"
+        await catalog(caller.stack, query, render_id)
+    query = "update renders set created_at = now() - interval '2 days' where render_id = %s"
+    await catalog(caller.stack, query, render_id)
 
 
 class TestUploading:
@@ -63,8 +83,19 @@ class TestUploading:
         assert (some.status_code, some.content) == (206, data[10:20])
         linked = await nobody.get(found["url"], params={"proxy": 0})
         assert linked.status_code == 307
+        asked = await nobody.head(found["url"], params={"proxy": 0})
+        assert (asked.status_code, asked.headers["content-length"]) == (200, str(size))
         own = await caller.http.get(f"/api/v1/renders/{found['id']}/audio?proxy=1")
         assert own.content == data
+
+    @pytest.mark.parametrize(
+        "fields", [{"bitrate": ""}, {"duration": ""}, {"format": ""}, {"format": "MP3"}], ids=str
+    )
+    async def test_an_empty_field_is_one_left_out_and_a_format_has_no_case(
+        self, caller: Account, fields: dict[str, str]
+    ) -> None:
+        found = await uploaded(caller, mp3(), **fields)
+        assert set(found) == {"id", "url", "format", "size_bytes", "created_at"}
 
     async def test_its_object_lies_where_the_source_document_says(self, caller: Account) -> None:
         found = await uploaded(caller, wav(), filename="a.wav", format="wav")
@@ -132,6 +163,18 @@ class TestTokens:
         problem(await nobody.post(UPLOAD, data={"token": token}, files=file), 401, "unauthorized")
         problem(await nobody.post(UPLOAD, params={"token": token}, files=file), 401)
         problem(await nobody.post(UPLOAD, files=file), 401)
+        assert await left(caller) == NOTHING
+
+    async def test_a_stranger_hears_of_nothing_but_the_token(
+        self, caller: Account, nobody: httpx.AsyncClient
+    ) -> None:
+        for data, files in (
+            ({"bitrate": "loud"}, {"file": ("a.mp3", mp3())}),
+            ({}, {"format": (None, "exe")}),
+            ({"token": "wrong"}, {"file": ("a.mp3", b"")}),
+            ({}, {"file": ("a.mp3", b"")}),
+        ):
+            problem(await nobody.post(UPLOAD, data=data, files=files), 401, "unauthorized")
         assert await left(caller) == NOTHING
 
     async def test_a_missing_scope_is_said_to_be_missing(
@@ -207,8 +250,7 @@ class TestSweeping:
         self, caller: Account, nobody: httpx.AsyncClient
     ) -> None:
         found = await uploaded(caller, mp3())
-        query = "update renders set created_at = now() - interval '2 days' where render_id = %s"
-        await catalog(caller.stack, query, found["id"])
+        await grow_old(caller, found["id"])
         await eventually(lambda: left(caller), lambda rest: rest["renders"] == 0)
         problem(await nobody.get(found["url"]), 404)
         await eventually(lambda: left(caller), lambda rest: rest == NOTHING)
@@ -218,6 +260,39 @@ class TestSweeping:
             return [one["data"]["status"] for one in answer.json()["items"]]
 
         await eventually(statuses, lambda seen: seen == ["uploaded", "deleted"])
+
+    async def test_one_that_was_heard_of_late_still_has_its_time(self, caller: Account) -> None:
+        late, old = await uploaded(caller, mp3()), await uploaded(caller, mp3(seed=2))
+        await grow_old(caller, late["id"], with_history=False)
+        await grow_old(caller, old["id"])
+        # Both are looked at in one round.
+        await eventually(lambda: left(caller), lambda rest: rest["renders"] == 1)
+        path = f"/api/v1/renders/{late['id']}/audio?proxy=1"
+        assert (await caller.http.get(path)).status_code == 200
+
+
+async def test_senders_nobody_knows_keep_no_place_from_others(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings = {"gateway": {"SLUICE_MAX_UPLOADS_IN_FLIGHT": "1"}}
+    body = form("b", ("file", "a.mp3", mp3(100_000)))
+    told = ("Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(body)}")
+    async with (
+        Stack(tmp_path_factory.mktemp("narrow"), settings=settings) as narrow,
+        account(narrow) as known,
+        line(narrow) as slow,
+    ):
+        await slow.say(head("POST", UPLOAD, *told) + body[:50_000])
+
+        async def unnamed() -> httpx.Response:
+            async with httpx.AsyncClient(base_url=narrow.url) as http:
+                return await http.post(UPLOAD, files={"file": ("a.mp3", mp3())})
+
+        busy = await eventually(unnamed, lambda answer: answer.status_code != 401)
+        problem(busy, 429, "too-many-uploads")
+        await uploaded(known, mp3())
+        await slow.say(body[50_000:])
+        problem(await slow.hear(), 401, "unauthorized")
 
 
 async def test_with_the_catalog_away_a_render_is_accepted(
@@ -232,10 +307,12 @@ async def test_with_the_catalog_away_a_render_is_accepted(
         await fragile.kill("catalog")
         answer = await send(patient, mp3(seed=3))
         assert answer.status_code == 202, answer.text
+        path = f"/api/v1/renders/{answer.json()['id']}/audio"
+        assert answer.headers["location"] == path
         await fragile.start("catalog")
         await fragile.wait_ready("catalog")
-        path = f"/api/v1/renders/{answer.json()['id']}/audio?proxy=1"
         played = await eventually(
-            lambda: patient.http.get(path), lambda found: found.status_code == 200
+            lambda: patient.http.get(path, params={"proxy": "1"}),
+            lambda found: found.status_code == 200,
         )
         assert played.content == mp3(seed=3)

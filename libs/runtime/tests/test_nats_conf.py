@@ -97,10 +97,11 @@ def test_a_worker_may_do_with_its_consumers_what_a_service_may_with_its_own() ->
 
 
 @pytest.mark.parametrize("user", [user for user in USERS if user != "topology"])
-def test_only_the_catalog_gives_out_tasks(user: str) -> None:
+def test_only_the_catalog_gives_out_tasks_and_operators_give_them_out_again(user: str) -> None:
     publish, subscribe = permissions(user)
     given = {one for one in publish if one.startswith("sluice.task.")}
-    assert given == (set(TASK_SUBJECTS) if user == "catalog" else set())
+    allowed = {"catalog": set(TASK_SUBJECTS), "operator": {"sluice.task.v1.>"}}
+    assert given == allowed.get(user, set())
     assert not [one for one in subscribe if one.startswith("sluice.task.")]
 
 

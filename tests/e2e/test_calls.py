@@ -398,3 +398,17 @@ class TestOutages:
             played = await patient.http.get(f"/api/v1/calls/{call_id}/audio?proxy=1")
             assert played.content == body
         assert len(set(ids)) == len(bodies)
+
+
+async def test_a_key_for_calls_reports_on_calls_and_on_nothing_else(caller: Account) -> None:
+    call_id = await uploaded(caller, mp3())
+    key = await make_key(caller.stack, caller.tenant, ("calls:write",))
+    headers = {"X-API-Key": key}
+
+    async def report(kind: str, status: str) -> httpx.Response:
+        body = {"kind": kind, "id": call_id, "status": status}
+        return await caller.http.post("/api/v1/status", json=body, headers=headers)
+
+    assert (await report("call", "transcribing")).status_code == 200
+    problem(await report("chunk", "DONE"), 403, "forbidden")
+    problem(await report("recording", "completed"), 403, "forbidden")

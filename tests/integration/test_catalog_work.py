@@ -1,10 +1,16 @@
-"""The catalog's unit of work on Postgres keeps the promises its fake is tested by."""
+"""The catalog's unit of work on Postgres keeps the promises its fake is tested by, and two catalogs
+that work on the same things at once do not get in each other's way."""
 
+import asyncio
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -12,8 +18,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sluice_catalog.database import open_work as open_sql_work
 from sluice_catalog.database.tables import metadata, outbox
+from sluice_catalog.database.work import SqlWork
+from sluice_catalog.ports import Deps
+from sluice_catalog.usecases.messages import add_message, attach_render, delete_message
+from sluice_catalog.usecases.renders import delete_renders, sweep_renders
+from sluice_catalog.usecases.reservations import reserve_key
+from sluice_contracts.questions import (
+    AddMessage,
+    AttachRender,
+    DeleteMessage,
+    Idempotency,
+    ListMessages,
+    ReserveKey,
+)
 from sluice_runtime.database import make_engine
+from sluice_runtime.errors import Conflict, NotFound
 from tests.integration.catalog_database import catalog_database
+from tests.support import eventually
 
 PROMISES = Path(__file__).parents[2] / "services/catalog/tests/promises"
 
@@ -40,16 +61,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield there
 
 
-class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]
-    @pytest.fixture
-    async def engine(self, url: str) -> AsyncIterator[AsyncEngine]:
-        engine = make_engine(url)
-        yield engine
-        tables = ", ".join(table.name for table in metadata.sorted_tables)
-        async with engine.begin() as connection:
-            await connection.execute(text(f"truncate {tables}"))
-        await engine.dispose()
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = make_engine(url)
+    yield engine
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    async with engine.begin() as connection:
+        await connection.execute(text(f"truncate {tables}"))
+    await engine.dispose()
 
+
+class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]
     @pytest.fixture
     def open_work(self, engine: AsyncEngine) -> Callable[[], object]:
         return lambda: open_sql_work(engine)
@@ -62,3 +84,178 @@ class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]
                 return [row.subject for row in rows]
 
         return subjects
+
+
+MESSAGES = [f"msg_{n:08}" for n in range(3)]
+SWEPT = {"actor": "catalog", "reason": "no message claimed it"}
+
+
+class TwoCatalogs:
+    """One catalog that answers, and another in the middle of a transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        nothing: Any = None
+        self.deps = Deps(
+            work=self.work,
+            wake_relay=lambda: None,
+            tell_auth_changed=nothing,
+            replies=nothing,
+            receipts=nothing,
+            claim_lease=timedelta(seconds=10),
+            upload_deadline=timedelta(days=1),
+            render_lifetime=timedelta(days=1),
+        )
+
+    def work(self) -> Any:
+        return open_sql_work(self._engine)
+
+    @asynccontextmanager
+    async def in_the_middle(self) -> AsyncIterator[SqlWork]:
+        async with open_sql_work(self._engine) as work:
+            yield work
+
+    async def render(self, n: int, days: int = 2) -> UUID:
+        """A render that is so old, and known since then."""
+        async with self.in_the_middle() as work:
+            one = promises.renders.render(n, work.now() - timedelta(days=days))
+            await promises.renders.keep(work, one)
+            await work.commit()
+        found: UUID = one.render_id
+        return found
+
+    async def message(self, n: int, *renders: UUID) -> None:
+        question = AddMessage(
+            tenant="dev",
+            actor="me",
+            message_id=MESSAGES[n],
+            parent_thread="thread",
+            user_id="ada",
+            snapshot={},
+            renders=renders,
+        )
+        await add_message(question, self.deps)
+
+    async def attach(self, render_id: UUID, to: int = 1) -> None:
+        question = AttachRender(
+            tenant="dev", actor="me", message_id=MESSAGES[to], render_id=render_id
+        )
+        await attach_render(question, self.deps)
+
+    async def blocked(self) -> bool:
+        """Whether somebody waits for a lock."""
+        query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        async with self._engine.connect() as connection:
+            return bool((await connection.execute(text(query))).scalar_one())
+
+    async def carried(self, n: int) -> int:
+        async with self.in_the_middle() as work:
+            return await work.renders.count_of(MESSAGES[n])
+
+
+@pytest.fixture
+def both(engine: AsyncEngine) -> TwoCatalogs:
+    return TwoCatalogs(engine)
+
+
+class TestTwoCatalogs:
+    async def test_a_key_is_not_given_away_while_what_it_made_is_being_kept(
+        self, both: TwoCatalogs
+    ) -> None:
+        place = {"tenant": "dev", "scope": "call", "key": "k"}
+        await reserve_key(ReserveKey(**place, claim_id="first"), both.deps)
+        asked = Idempotency(key="k", fingerprint="0" * 64)
+        async with both.in_the_middle() as work:
+            answer: Any = {"upload_id": "upl_00000001"}
+            await work.replays.keep_new("dev", "call", asked, answer, work.now())
+            question = ReserveKey(**place, claim_id="second")
+            second = asyncio.create_task(reserve_key(question, both.deps))
+            await eventually(both.blocked)
+            await work.commit()
+        found = (await second).first
+        assert found is not None
+        assert found.upload_id == "upl_00000001"
+
+    async def test_of_many_that_want_a_key_at_once_one_gets_it(self, both: TwoCatalogs) -> None:
+        questions = [
+            ReserveKey(tenant="dev", scope="call", key="k", claim_id=f"clm_{n}") for n in range(8)
+        ]
+        ended = await asyncio.gather(
+            *(reserve_key(one, both.deps) for one in questions), return_exceptions=True
+        )
+        assert sum(isinstance(one, Conflict) for one in ended) == 7
+
+    async def test_what_one_sweeps_the_other_leaves_alone(self, both: TwoCatalogs) -> None:
+        for n in (1, 2):
+            await both.render(n)
+        async with both.in_the_middle() as work:
+            held = await work.renders.lock_unclaimed(work.now(), 1)
+            assert await sweep_renders(both.deps) == 1
+            await delete_renders(work, held, **SWEPT)
+            await work.commit()
+        assert await sweep_renders(both.deps) == 0
+
+    async def test_a_render_that_is_being_attached_is_not_swept(self, both: TwoCatalogs) -> None:
+        render_id = await both.render(1)
+        await both.message(1)
+        async with both.in_the_middle() as work:
+            await work.renders.lock("dev", render_id)
+            assert await sweep_renders(both.deps) == 0
+        await both.attach(render_id)
+        assert await sweep_renders(both.deps) == 0
+
+    async def test_a_render_that_is_being_swept_cannot_be_attached(self, both: TwoCatalogs) -> None:
+        render_id = await both.render(1)
+        await both.message(1)
+        async with both.in_the_middle() as work:
+            held = await work.renders.lock_unclaimed(work.now(), 10)
+            late = asyncio.create_task(both.attach(render_id))
+            await eventually(both.blocked)
+            await delete_renders(work, held, **SWEPT)
+            await work.commit()
+        with pytest.raises(NotFound) as caught:
+            await late
+        assert caught.value.code == "render-not-found"
+
+    async def test_a_message_that_is_being_deleted_takes_no_more_renders(
+        self, both: TwoCatalogs
+    ) -> None:
+        render_id = await both.render(1)
+        await both.message(1)
+        async with both.in_the_middle() as work:
+            await work.messages.lock("dev", MESSAGES[1])
+            late = asyncio.create_task(both.attach(render_id))
+            await eventually(both.blocked)
+            await work.messages.delete(MESSAGES[1])
+            await work.commit()
+        with pytest.raises(NotFound) as caught:
+            await late
+        assert caught.value.code == "message-not-found"
+        async with both.in_the_middle() as work:
+            assert (await work.renders.lock("dev", render_id)).message_id is None
+
+    async def test_a_render_attached_meanwhile_is_deleted_with_its_message(
+        self, both: TwoCatalogs
+    ) -> None:
+        render_id = await both.render(1)
+        await both.message(1)
+        gone = DeleteMessage(tenant="dev", actor="me", message_id=MESSAGES[1])
+        ended = await asyncio.gather(
+            both.attach(render_id), delete_message(gone, both.deps), return_exceptions=True
+        )
+        async with both.in_the_middle() as work:
+            left = await work.renders.known([render_id])
+            page = await work.messages.page(ListMessages(tenant="dev", limit=9), 9)
+        assert not page
+        assert bool(left) is isinstance(ended[0], NotFound)
+
+    async def test_messages_that_want_the_same_renders_wait_for_each_other(
+        self, both: TwoCatalogs
+    ) -> None:
+        renders = [await both.render(n) for n in range(1, 41)]
+        ended = await asyncio.gather(
+            both.message(1, *renders), both.message(2, *renders[::-1]), return_exceptions=True
+        )
+        (refused,) = (one for one in ended if one is not None)
+        assert isinstance(refused, Conflict), refused
+        assert sorted([await both.carried(1), await both.carried(2)]) == [0, 40]

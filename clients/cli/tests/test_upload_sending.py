@@ -210,6 +210,23 @@ async def test_a_server_that_takes_its_time_is_waited_for(site: Site, file: Path
     assert (await send(file, site)).status == "uploaded"
 
 
+async def test_what_an_earlier_run_sent_and_is_being_read_back_is_not_sent_again(
+    site: Site, file: Path
+) -> None:
+    world = World(site)
+    world.breaks["PUT /store/0/1"] = [Answer(503)] * 10
+    assert (await send(file, site, patience=0.1)).status == "failed"
+    puts = world.puts
+    world.status = "registered"
+    slow = world.state() | {"status": "uploading", "completing": True, "parts": []}
+    world.breaks = {
+        f"GET /{ID}": [as_json(slow)],
+        f"POST /{ID}/complete": [as_json(world.state())],
+    }
+    assert (await send(file, site)).status == "present"
+    assert world.puts == puts
+
+
 async def test_a_store_that_is_away_is_given_up(site: Site, file: Path) -> None:
     world = World(site)
     world.breaks["PUT /store/0/2"] = [Answer(503)] * 10

@@ -42,6 +42,7 @@ def edge(world: FakeWorld | None = None, places: int = 1) -> Edge:
         max_json_bytes=1000,
         media_proxy=False,
         uploads=Places(places),
+        strangers=Places(places),
         health=Remembered(),
         is_connected=lambda: True,
     )

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "SLUICE_"
 
 # Read by the clients and the development stack, never by a service.
-_CLIENT_VARIABLES = frozenset({"BASE_URL", "API_KEY", "TEST_SERVERS"})
+_CLIENT_VARIABLES = frozenset({"API_KEY", "BASE_URL", "DEVICE_ID", "DEVICE_TOKEN", "TEST_SERVERS"})
 
 # Every setting of every service. Services share one environment in compose, so a name that
 # belongs to a neighbour is fine; `tests/contract/test_settings.py` keeps this list complete.

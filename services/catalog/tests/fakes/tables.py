@@ -11,7 +11,9 @@ from sluice_catalog.domain import (
     Chunk,
     Device,
     Direct,
+    Message,
     Recording,
+    Render,
     StoredObject,
     Upload,
 )
@@ -45,6 +47,8 @@ class FakeTables:
     chunks: dict[UUID, Chunk] = field(default_factory=dict)
     calls: dict[UUID, Call] = field(default_factory=dict)
     direct: dict[str, Direct] = field(default_factory=dict)
+    renders: dict[UUID, Render] = field(default_factory=dict)
+    messages: dict[str, Message] = field(default_factory=dict)
     media: dict[str, ObjectInspected] = field(default_factory=dict)
     keys: dict[str, Principal] = field(default_factory=dict)
     replays: dict[tuple[str, str, str], tuple[str, JsonObject, datetime]] = field(

@@ -21,6 +21,7 @@ from .chunks import FakeChunks, FakeDevices
 from .direct import FakeDirect
 from .keys import FakeInbox, FakeKeys, FakeReplays
 from .objects import FakeMedia, FakeObjects
+from .renders import FakeMessages, FakeRenders
 from .tables import NOW, FakeTables, FakeTask
 from .uploads import FakeBatches, FakeRecordings, FakeUploads
 
@@ -52,6 +53,8 @@ class FakeWork:
         self.chunks = FakeChunks(self._tables)
         self.calls = FakeCalls(self._tables)
         self.direct = FakeDirect(self._tables)
+        self.renders = FakeRenders(self._tables)
+        self.messages = FakeMessages(self._tables)
         self.media = FakeMedia(self._tables)
         self.keys = FakeKeys(self._tables)
         self.replays = FakeReplays(self._tables)

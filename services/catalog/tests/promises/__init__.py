@@ -6,7 +6,10 @@
 from .calls import CallPromises
 from .chunks import ChunkPromises
 from .direct import DirectPromises
+from .messages import MessagePromises
 from .objects import ObjectPromises
+from .renders import RenderPromises
+from .replays import ReplayPromises
 from .uploads import UploadPromises
 from .values import ASKED, MINUTE, Open, batch, chunk, device, recording, stored, upload
 
@@ -24,6 +27,15 @@ __all__ = [
 ]
 
 
-class WorkPromises(UploadPromises, ObjectPromises, ChunkPromises, CallPromises, DirectPromises):
+class WorkPromises(
+    UploadPromises,
+    ObjectPromises,
+    ReplayPromises,
+    ChunkPromises,
+    CallPromises,
+    DirectPromises,
+    RenderPromises,
+    MessagePromises,
+):
     """Subclasses bring the fixture `open_work`, on empty tables for each test, and `leaving`:
     the subjects of what waits in the outbox."""

@@ -61,6 +61,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
         max_json_bytes=settings.max_json_bytes,
         media_proxy=settings.media_proxy,
         uploads=Places(settings.max_uploads_in_flight),
+        strangers=Places(settings.max_uploads_in_flight),
         health=Remembered(),
         is_connected=service.is_connected,
     )

@@ -75,8 +75,10 @@ class Door:
             raise
         return _parsed(UploadState, response)
 
-    async def complete(self, upload_id: str, sha256: str) -> UploadState:
+    async def complete(self, upload_id: str, sha256: str | None) -> UploadState:
         """The registered upload, however long it takes to read it back.
+
+        Without a digest this only waits for what was asked for before.
 
         Raises:
             RefusedError: parts are missing, or the upload has ended.

@@ -5,13 +5,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, delete, select, update
+from sqlalchemy import (
+    ARRAY,
+    Row,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from sluice_catalog.database.rows import columns_of
-from sluice_catalog.database.tables import objects, renders
+from sluice_catalog.database.tables import objects, renders, status_history
 from sluice_catalog.domain import Render
 from sluice_contracts.questions import RenderView
-from sluice_contracts.statuses import RenderStatus
+from sluice_contracts.statuses import Kind, RenderStatus
 from sluice_runtime.database import Session, insert_many
 from sluice_runtime.errors import NotFound
 
@@ -47,8 +61,19 @@ class SqlRenders:
         return [_render(row) for row in rows]
 
     async def lock_unclaimed(self, before: datetime, limit: int) -> list[Render]:
-        """Renders that no message claimed, made before then, and that nobody else works on."""
-        query = select(renders).where(renders.c.message_id.is_(None), renders.c.created_at < before)
+        """Renders that no message claimed, known since before then, that nobody else works on.
+
+        One may be registered long after it was made: after an outage, or by reconciliation. Until
+        then nobody could claim it, so its time begins with its history.
+        """
+        heard_of_later = exists().where(
+            status_history.c.kind == Kind.RENDER,
+            status_history.c.id == cast(renders.c.render_id, Text),
+            status_history.c.changed_at >= before,
+        )
+        query = select(renders).where(
+            renders.c.message_id.is_(None), renders.c.created_at < before, ~heard_of_later
+        )
         rows = await self._session.execute(
             query.order_by(renders.c.created_at).limit(limit).with_for_update(skip_locked=True)
         )
@@ -80,6 +105,12 @@ class SqlRenders:
         if row is None:
             raise RenderNotFound(f"There is no render {render_id}.")
         return RenderView(**row._mapping)
+
+    async def count_of(self, message_id: str) -> int:
+        """How many renders a message carries."""
+        query = select(func.count()).where(renders.c.message_id == message_id)
+        count: int = (await self._session.execute(query)).scalar_one()
+        return count
 
     async def of_messages(self, message_ids: Sequence[str]) -> dict[str, list[RenderView]]:
         """The renders of several messages, in the order they were attached, by message."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 from sluice_catalog.domain import Render, first_change, moved, render_of
@@ -41,7 +42,9 @@ async def get_render(question: GetRender, deps: Deps) -> RenderView:
         return await work.renders.view(question.tenant, question.render_id)
 
 
-async def attach(work: Work, tenant: str, render_id: UUID, message_id: str, *, actor: str) -> None:
+async def attach(
+    work: Work, tenant: str, render_id: UUID, message_id: str, *, actor: str, at: datetime
+) -> None:
     """Let a message that is held carry a render; repeating it changes nothing.
 
     Raises:
@@ -55,10 +58,9 @@ async def attach(work: Work, tenant: str, render_id: UUID, message_id: str, *, a
         raise Conflict(
             f"Render {render_id} is attached to another message.", code="render-attached"
         )
-    now = work.now()
     attached, changes = moved(render, RenderStatus.ATTACHED)
-    await work.renders.save(replace(attached, message_id=message_id, attached_at=now))
-    work.record(changes, actor=actor, at=now)
+    await work.renders.save(replace(attached, message_id=message_id, attached_at=at))
+    work.record(changes, actor=actor, at=at)
 
 
 async def delete_renders(work: Work, renders: Sequence[Render], *, actor: str, reason: str) -> None:

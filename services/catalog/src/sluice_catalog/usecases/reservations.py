@@ -23,13 +23,17 @@ async def reserve_key(question: ReserveKey, deps: Deps) -> Reserved:
     lease = deps.claim_lease
     async with deps.work() as work:
         place = (question.tenant, question.scope, question.key)
+        now = await work.clock()
+        # What was made is looked for last: it takes the reservation away as it comes, and one that
+        # came between two looks the other way round would be seen by neither.
+        is_ours = await work.replays.reserve(*place, question.claim_id, now, now + lease)
         kept = await work.replays.kept(*place)
         if kept is not None:
+            # Nothing is committed: there is nothing to hold any more.
             fingerprint, answer = kept
             first = KeptUpload.model_validate({**answer, "fingerprint": fingerprint})
             return Reserved(first=first, lease_seconds=lease.total_seconds())
-        now = await work.clock()
-        if not await work.replays.reserve(*place, question.claim_id, now, now + lease):
+        if not is_ours:
             raise Conflict(
                 "A request with this idempotency key is still running.",
                 code="request-in-progress",

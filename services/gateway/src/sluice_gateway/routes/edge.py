@@ -40,6 +40,7 @@ class Edge:
     max_json_bytes: int
     media_proxy: bool
     uploads: "Places"
+    strangers: "Places"
     health: "Remembered[ServiceStatus]"
     is_connected: Callable[[], bool]
 
@@ -119,7 +120,7 @@ class InvalidRequest(Rejected):
             [
                 FieldProblem(
                     field=".".join(str(step) for step in error["loc"])[:_FIELD_MOST] or "body",
-                    reason=error["msg"],
+                    reason=error["msg"].removeprefix("Value error, "),
                 )
                 for error in errors[:20]
             ]

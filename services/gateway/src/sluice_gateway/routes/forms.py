@@ -1,6 +1,6 @@
 """How a route takes a form: streamed, under watch, and refused as early as can be."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from sluice_gateway.forms import Form, FormRules
-from sluice_gateway.routes.edge import Edge, InvalidRequest, content_length
+from sluice_gateway.routes.edge import Edge, InvalidRequest, Places, content_length
 from sluice_gateway.usecases.watching import (
     Meter,
     metered,
@@ -27,9 +27,16 @@ _SLACK_BYTES = 1024**2
 
 
 async def take_form(
-    request: Request, rules: FormRules, edge: Edge, work: Callable[[Form], Awaitable[T]]
+    request: Request,
+    rules: FormRules,
+    edge: Edge,
+    work: Callable[[Form], Awaitable[T]],
+    *,
+    places: Places | None = None,
 ) -> T | Response:
     """What `work` makes of the form of a request, or an answer nobody will read.
+
+    `places` are those of senders nobody knows yet; `work` takes a real one once it does.
 
     Raises:
         Rejected: the form is compressed, malformed, too large or too slow, or what `work` refused
@@ -49,7 +56,7 @@ async def take_form(
         return await work(form)
 
     try:
-        with edge.uploads.place():
+        with (places or edge.uploads).place():
             return await under_watch(run(), watch_pace(meter, edge.deps))
     except ClientDisconnect:
         # What was sent is removed already.
@@ -57,9 +64,9 @@ async def take_form(
 
 
 def read_fields(
-    model: type[M], fields: dict[str, str], refusal: type[InvalidRequest] = InvalidRequest
+    model: type[M], fields: Mapping[str, Any], refusal: type[InvalidRequest] = InvalidRequest
 ) -> M:
-    """The fields of a form as `model`.
+    """The fields of a form, or of a body that was read, as `model`.
 
     Raises:
         InvalidRequest: they are not what the model says; it is a `refusal`.

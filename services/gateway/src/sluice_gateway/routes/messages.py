@@ -1,6 +1,6 @@
 """Messages of threads, and the renders they carry. Source document 003."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,6 +14,7 @@ from sluice_contracts.api import (
     Problem,
     RenderAttached,
 )
+from sluice_contracts.base import LenientBody
 from sluice_contracts.questions import (
     AddMessage,
     AttachRender,
@@ -42,6 +43,8 @@ from sluice_gateway.routes.edge import (
     read_json,
     require,
 )
+from sluice_gateway.routes.forms import read_fields
+from sluice_gateway.routes.moments import CalendarMoment
 from sluice_gateway.routes.renders import render_answer
 
 router = APIRouter(
@@ -65,6 +68,18 @@ async def _head_principal(request: Request, edge: EdgeDep) -> Principal | None:
 HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
 
 
+class _Signed(LenientBody):
+    """So much of a body as tells who sent it."""
+
+    token: Any = None
+
+
+class _Message(MessageRequest):
+    """The body of a new message."""
+
+    timestamp: CalendarMoment | None = None
+
+
 @router.post(
     "",
     response_model=MessageAnswer,
@@ -73,8 +88,8 @@ HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
 )
 async def add_message(request: Request, principal: HeadPrincipal, edge: EdgeDep) -> Response:
     """Keep a message, with the renders it names. The token may be a field of the body."""
-    asked, value = await read_json(request, MessageRequest, edge)
-    caller = principal or await find_principal(asked.token, edge, SCOPE_RENDERS_WRITE)
+    caller, value = await _named_and_read(request, principal, edge)
+    asked = read_fields(_Message, value)
     added = await edge.deps.asker.ask(
         AddMessage(
             tenant=caller.tenant,
@@ -86,15 +101,23 @@ async def add_message(request: Request, principal: HeadPrincipal, edge: EdgeDep)
             snapshot_metadata=asked.snapshot_metadata,
             timestamp=asked.timestamp,
             renders=tuple(render.id for render in asked.renders),
-            idempotency=header_idempotency(request, _without_token(value)),
+            idempotency=header_idempotency(request, value),
         )
     )
     return _response(_answer(added, base_url(request, edge), edge))
 
 
-def _without_token(value: dict[str, object]) -> dict[str, object]:
-    """What was asked for; a token says who asks."""
-    return {name: one for name, one in value.items() if name != _TOKEN}
+async def _named_and_read(
+    request: Request, principal: Principal | None, edge: Edge
+) -> tuple[Principal, dict[str, Any]]:
+    """Who is calling, and the body without its token, which says who asks and not what for.
+
+    Nothing else of the body is looked at before its sender is known.
+    """
+    told, value = await read_json(request, _Signed, edge)
+    token = told.token if isinstance(told.token, str) else None
+    caller = principal or await find_principal(token, edge, SCOPE_RENDERS_WRITE)
+    return caller, {name: one for name, one in value.items() if name != _TOKEN}
 
 
 @router.get("", response_model=MessageList, responses={422: {"model": Problem}})
@@ -150,8 +173,8 @@ async def attach_render(
     request: Request, message_id: str, principal: HeadPrincipal, edge: EdgeDep
 ) -> RenderAttached:
     """Let a message carry a render that was uploaded. Doing it twice changes nothing."""
-    asked, _ = await read_json(request, AttachRequest, edge)
-    caller = principal or await find_principal(asked.token, edge, SCOPE_RENDERS_WRITE)
+    caller, value = await _named_and_read(request, principal, edge)
+    asked = read_fields(AttachRequest, value)
     await edge.deps.asker.ask(
         AttachRender(
             tenant=caller.tenant,

@@ -1,5 +1,6 @@
 """The renders door: audio of an app, played by whoever has its link. Source document 003."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -56,6 +57,16 @@ async def _head_principal(request: Request, edge: EdgeDep) -> Principal | None:
 
 
 HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
+Early = tuple[bytes, Body | None] | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the head of a request says besides: its idempotency key, and where it found us."""
+
+    key: str | None
+    origin: str
+    edge: Edge
 
 
 @router.post(
@@ -70,28 +81,41 @@ HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
 )
 async def upload_render(request: Request, principal: HeadPrincipal, edge: EdgeDep) -> Response:
     """Send the audio of a render. The token may be a field of the form, before the file."""
-    origin, key = base_url(request, edge), idempotency_key(request)
+    asked = _Asked(idempotency_key(request), base_url(request, edge), edge)
 
     async def work(form: Form) -> Response:
-        if form.file is None:
-            raise Rejected(f"Send the audio as the file {_FILE}.", code="file-missing")
-        caller = principal
-        if caller is None and _TOKEN in form.fields:
-            caller = await find_principal(form.fields[_TOKEN], edge, SCOPE_RENDERS_WRITE)
-        check_fields(RenderForm, form.fields)
-        filename = check_filename(form.file.filename or "render")
-        held, rest = await hold(form.file_chunks())
-        if caller is None:
-            caller = await _named_behind(form, rest, edge)
-        found = check_content(held)
-        async with only_once(key, caller.tenant, "render", form, edge.deps) as once:
-            first = await once.replayed(held) if once else None
-            if first is not None:
-                return await _again(uuid_of(first), caller, origin, edge)
-            render = NewRender(uuid4(), filename, found, held, rest, once)
-            return await _take(render, form, caller, origin, edge)
+        if principal is not None:
+            return await _receive(form, principal, None, asked)
+        early: Early = None
+        if form.file is None or _TOKEN in form.fields:
+            caller = await find_principal(form.fields.get(_TOKEN), edge, SCOPE_RENDERS_WRITE)
+        else:
+            early = await hold(form.file_chunks())
+            caller = await _named_behind(form, early[1], edge)
+        with edge.uploads.place():
+            return await _receive(form, caller, early, asked)
 
-    return await take_form(request, FormRules(_FILE, edge.deps.limits.max_render_bytes), edge, work)
+    rules = FormRules(_FILE, edge.deps.limits.max_render_bytes)
+    # Whoever does not say who they are must not keep a place from those who do.
+    places = None if principal else edge.strangers
+    return await take_form(request, rules, edge, work, places=places)
+
+
+async def _receive(form: Form, caller: Principal, early: Early, asked: _Asked) -> Response:
+    """Take the file of a form whose sender is known; `early` is what was read of it before."""
+    edge = asked.edge
+    if form.file is None:
+        raise Rejected(f"Send the audio as the file {_FILE}.", code="file-missing")
+    check_fields(RenderForm, form.fields)
+    filename = check_filename(form.file.filename or "render")
+    held, rest = early or await hold(form.file_chunks())
+    found = check_content(held)
+    async with only_once(asked.key, caller.tenant, "render", form, edge.deps) as once:
+        first = await once.replayed(held) if once else None
+        if first is not None:
+            return await _again(uuid_of(first), caller, asked.origin, edge)
+        render = NewRender(uuid4(), filename, found, held, rest, once)
+        return await _take(render, form, caller, asked.origin, edge)
 
 
 async def _named_behind(form: Form, rest: Body | None, edge: Edge) -> Principal:
@@ -120,12 +144,20 @@ async def _take(
     )
     registered = received.answer is Answer.REGISTERED
     status = HTTPStatus.OK if registered else HTTPStatus.ACCEPTED
-    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), status)
+    headers = {} if registered else {"Location": f"/api/v1/renders/{render.render_id}/audio"}
+    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), status, headers)
 
 
 async def _again(render_id: UUID, caller: Principal, origin: str, edge: Edge) -> Response:
-    """The answer to a request that came before."""
-    view = await edge.deps.asker.ask(GetRender(tenant=caller.tenant, render_id=render_id))
+    """The answer to a request that came before; raises `NotFound` when it was deleted since."""
+    try:
+        view = await edge.deps.asker.ask(GetRender(tenant=caller.tenant, render_id=render_id))
+    except NotFound as error:
+        raise NotFound(
+            "The render of the first request with this idempotency key was deleted; to send it"
+            " again, take a new key.",
+            code=error.code,
+        ) from error
     answer = render_answer(view, origin, edge)
     return JSONResponse(answer.model_dump(mode="json", exclude_none=True))
 
@@ -181,4 +213,6 @@ async def _play(
         size_bytes=render.size_bytes,
         sha256=render.sha256,
     )
-    return await play(request, source, edge, proxy=proxy)
+    # The store's link is signed for GET alone, and what HEAD asks for is known here.
+    proxied = True if request.method == "HEAD" else proxy
+    return await play(request, source, edge, proxy=proxied)

@@ -109,6 +109,8 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
     try:
         sent = await send(sending, body, deps)
         registration = await describe(sent)
+        if filing.once is not None:
+            await filing.once.confirm(deps)
     except BaseException:
         # Also when the sender left in the middle: then there is nobody left to answer.
         if sending.begun and not filing.shared:

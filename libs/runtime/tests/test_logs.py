@@ -26,6 +26,7 @@ SIGNED = (
         f"PUT /upload/upl_1?token={SECRET}",
         f"/x?a=b&access_token={SECRET}&c=d",
         f"/x?TOKEN={SECRET}",
+        f"GET /r/00000000-0000-7000-8000-000000000000/{SECRET}.mp3",
         f"Authorization: Bearer {SECRET}",
         f"bearer {SECRET}",
         f"Basic {SECRET}==",

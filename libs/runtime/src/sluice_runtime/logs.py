@@ -19,6 +19,8 @@ _SECRET_VALUES = (
         r"|x-amz-security-token)=)[^&\s\"']+"
     ),
     re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{6,}"),
+    # The link of a render: whoever has it may play it.
+    re.compile(r"(/r/[0-9a-f-]{36}/)[A-Za-z0-9_-]+"),
     re.compile(r"(://(?:[^:/@\s]*:)?)[^:@/\s]+(?=@)"),
 )
 _SAFE_NAMES = frozenset({"token_kind"})

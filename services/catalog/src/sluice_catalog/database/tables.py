@@ -258,6 +258,8 @@ Index(
     messages.c.message_id,
 )
 
+Index("ix_messages_tenant", messages.c.tenant, messages.c.timestamp, messages.c.message_id)
+
 # Uploads whose bytes their clients send to the store themselves: `session_id` when in parts, and
 # what was promised of them.
 direct_uploads = Table(

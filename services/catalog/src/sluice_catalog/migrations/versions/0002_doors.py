@@ -154,6 +154,7 @@ def _renders() -> None:
     op.create_index(
         "ix_messages_thread", "messages", ["tenant", "parent_thread", "timestamp", "message_id"]
     )
+    op.create_index("ix_messages_tenant", "messages", ["tenant", "timestamp", "message_id"])
 
 
 def _direct_uploads() -> None:

@@ -29,6 +29,7 @@ HandleMany = Callable[[Sequence[Event[Any]]], Awaitable[None]]
 
 _RETRY_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
+_LONGEST_REST_SECONDS = 2.0
 
 
 class BatchListener:
@@ -48,8 +49,9 @@ class BatchListener:
     ) -> None:
         """`handle` takes effect for all events it is given, or for none and raises.
 
-        `rounds` is how many batches may be under way at once. After a large one its place rests
-        `rest` times as long as it took, and leaves the machine to work that somebody waits for.
+        `rounds` is how many batches may be under way at once. After a large or full one its
+        place rests `rest` times as long as it took, two seconds at most: work nobody waits for
+        yields to the other.
         """
         self._broker = broker
         self._consumer = consumer
@@ -130,8 +132,9 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
-            if self._rest and len(messages) >= BUSY:
-                await asyncio.sleep(self._rest * (time.monotonic() - began))
+            if self._rest and len(messages) >= min(BUSY, self._consumer.parallel):
+                rest = self._rest * (time.monotonic() - began)
+                await asyncio.sleep(min(rest, _LONGEST_REST_SECONDS))
             self._places.release()
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:

@@ -20,6 +20,8 @@ from sluice_storage.inspector.settings import InspectorSettings
 from sluice_storage.inspector.usecases import inspect_objects
 
 # A file that takes long holds up the batch it came in, not the next one.
+# Where files come faster than they are read, uploads come first.
+_REST = 4.0
 _ROUNDS = 2
 # Nobody waits for what is found; uploads on the same machine come first.
 _NICENESS = 10
@@ -39,7 +41,7 @@ def build(settings: InspectorSettings) -> tuple[Service, FastAPI]:
         now=lambda: datetime.now(UTC),
     )
     inspect = partial(inspect_objects, deps=deps)
-    listener = BatchListener(service.broker, INSPECTOR_OBJECTS, inspect, rounds=_ROUNDS)
+    listener = BatchListener(service.broker, INSPECTOR_OBJECTS, inspect, rounds=_ROUNDS, rest=_REST)
     service.beside(listener.name, listener.run)
     service.closing(readers.close)
     service.closing(downloads.close)

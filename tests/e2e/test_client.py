@@ -301,6 +301,8 @@ class TestWatch:
             *("watch", "--after", "0", "--json", "--type", "recording"),
             env=environment(SLUICE_BASE_URL=caller.stack.url, SLUICE_API_KEY=caller.key),
             stdout=asyncio.subprocess.PIPE,
+            # Tests that run in the background ignore interrupts, and so would their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         try:
             assert watching.stdout

@@ -18,6 +18,8 @@ PORT ?= 8000
 DATA ?= .sluice
 # Narrow a run: make test T=tests/integration/test_devkit.py
 T ?= tests
+# So many processes run tests, each with servers of its own; 0 runs them in one.
+N ?= 2
 # Where `make bench` writes its figures.
 OUT ?= bench.json
 # The service `make alone` installs.
@@ -45,7 +47,7 @@ check: $(INSTALLED) ## Format, lint, types, layers, unit tests; no server needed
 
 ##@ With real servers
 test: $(INSTALLED) ## Tests on real servers, started for them; narrow with T=path
-	$(BIN)/pytest $(T)
+	$(BIN)/pytest -n $(N) --dist loadfile $(T)
 
 bench: $(INSTALLED) ## Measure uploads on this machine; OUT=bench.json
 	@$(BIN)/sluice-dev bench --out $(OUT)

@@ -14,7 +14,6 @@ import pytest_asyncio
 from .api import Account, catalog, eventually, noise, problem, sha256
 from .recorders import START, Recorder, administrator, device_body, recorder, starts
 
-
 # The same in every process that collects these tests.
 ELSEWHERE = "00000000-0000-4000-8000-000000000000"
 

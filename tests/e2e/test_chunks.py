@@ -51,6 +51,8 @@ class TestUploading:
             assert answer.status_code == 200
             assert answer.content == data
             assert answer.headers["content-type"] == "audio/ogg"
+        told = await caller.http.head(f"/api/v1/chunks/{chunk_id}/audio?proxy=0")
+        assert (told.status_code, told.headers["content-length"]) == (200, str(len(data)))
         link = await caller.http.get(f"/api/v1/chunks/{chunk_id}/audio?proxy=0")
         assert link.status_code == 307
         async with httpx.AsyncClient() as anybody:

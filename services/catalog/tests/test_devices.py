@@ -159,7 +159,7 @@ class TestTokens:
         found = await owner(world, "a")
         assert found is not None
         assert (found.tenant, found.subject) == ("dev", f"device:{device_id()}")
-        assert found.scopes == {"chunks:read", "chunks:write"}
+        assert found.scopes == {"chunks:read"}
         assert found.device == DeviceIdentity(**added.model_dump(exclude={"created_at"}))
 
     async def test_a_disabled_device_is_known_and_may_nothing(self) -> None:

@@ -29,7 +29,7 @@ DEVICE = DeviceIdentity(
     device_id=UUID(int=1), point_id=UUID(int=2), register_id=UUID(int=3), is_enabled=True
 )
 RECORDER = Principal(
-    tenant="dev", subject="device:1", scopes=frozenset({"chunks:write"}), device=DEVICE
+    tenant="dev", subject="device:1", scopes=frozenset({"chunks:read"}), device=DEVICE
 )
 DATA = b"OggS"
 REGISTERED = UploadOutcome(upload_id=UPLOAD, state="registered")

@@ -27,10 +27,8 @@ NOBODY: Any = None
 DEVICE = DeviceIdentity(
     device_id=UUID(int=1), point_id=UUID(int=2), register_id=UUID(int=3), is_enabled=True
 )
-RECORDER = Principal(
-    tenant="dev", subject="d", scopes=frozenset({"chunks:read", "chunks:write"}), device=DEVICE
-)
-KEY = Principal(tenant="dev", subject="me", scopes=frozenset({"chunks:read", "chunks:write"}))
+RECORDER = Principal(tenant="dev", subject="d", scopes=frozenset({"chunks:read"}), device=DEVICE)
+KEY = Principal(tenant="dev", subject="me", scopes=frozenset({"chunks:read"}))
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sluice_catalog.domain import Batch, Change, Upload, first_change
 from sluice_catalog.ports import Deps, Work
-from sluice_contracts.facts import ObjectDiscarded
+from sluice_catalog.usecases.discarding import discard_uploads
 from sluice_contracts.questions import (
     BatchState,
     BatchStates,
@@ -136,20 +136,10 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     """Forget a batch at once and have its objects removed; raises `NotFound`."""
     async with deps.work() as work:
         batch = await work.batches.lock(question.tenant, question.batch_id)
-        now = work.now()
         uploads = await work.uploads.of_batch(batch.batch_id)
         ids = [upload.upload_id for upload in uploads]
-        await _cancel_unfinished(work, uploads, question.actor, now)
-        await work.uploads.bury(ids, now)
-        stored = await work.objects.of_uploads(ids)
-        await work.objects.mark(ids, state="discarded")
-        discarded = [
-            ObjectDiscarded(
-                tenant=batch.tenant, upload_id=one.upload_id, bucket=one.bucket, key=one.key
-            )
-            for one in stored.values()
-        ]
-        work.outbox.add(*discarded, at=now)
+        await _cancel_unfinished(work, uploads, question.actor, work.now())
+        await discard_uploads(work, batch.tenant, ids)
         await _forget_direct(work, batch.batch_id, question.actor)
         await work.batches.delete(batch.batch_id)
         await work.commit()

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sluice_catalog.domain import Chunk, chunk_of, first_change, known_uuid, moved
 from sluice_catalog.ports import Deps, Work
+from sluice_catalog.usecases.discarding import give_back
 from sluice_contracts.envelope import Event
-from sluice_contracts.facts import ChunkUpload, ObjectDiscarded, ObjectStored
+from sluice_contracts.facts import ChunkUpload, ObjectStored
 from sluice_contracts.questions import (
     Chunks,
     ChunkView,
@@ -47,23 +48,13 @@ async def take_chunks(events: Sequence[Event[ObjectStored]], work: Work) -> None
     keys = known | {one.chunk_id: one.file_path for one in added}
     for event, registration in told:
         if event.data.bytes.key != keys[registration.chunk_id]:
-            _give_back(event.data, work)
+            give_back(event.data, work)
     await work.devices.seen({one.device_id: one.created_at for one in _by_age(told)})
 
 
 def _chunk_upload(fact: ObjectStored) -> ChunkUpload:
     assert isinstance(fact.registration, ChunkUpload)
     return fact.registration
-
-
-def _give_back(fact: ObjectStored, work: Work) -> None:
-    gone = ObjectDiscarded(
-        tenant=fact.tenant,
-        upload_id=fact.upload_id,
-        bucket=fact.bytes.bucket,
-        key=fact.bytes.key,
-    )
-    work.outbox.add(gone, at=work.now())
 
 
 def _by_age(told: Sequence[tuple[Event[ObjectStored], ChunkUpload]]) -> list[ChunkUpload]:

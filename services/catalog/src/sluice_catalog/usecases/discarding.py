@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sluice_catalog.ports import Work
-from sluice_contracts.facts import ObjectDiscarded
+from sluice_contracts.facts import ObjectDiscarded, ObjectStored
 
 
 async def discard_uploads(work: Work, tenant: str, upload_ids: Sequence[str]) -> None:
@@ -20,3 +20,14 @@ async def discard_uploads(work: Work, tenant: str, upload_ids: Sequence[str]) ->
         for one in stored.values()
     ]
     work.outbox.add(*discarded, at=now)
+
+
+def give_back(fact: ObjectStored, work: Work) -> None:
+    """Have an object removed that turned out to be nobody's."""
+    gone = ObjectDiscarded(
+        tenant=fact.tenant,
+        upload_id=fact.upload_id,
+        bucket=fact.bytes.bucket,
+        key=fact.bytes.key,
+    )
+    work.outbox.add(gone, at=work.now())

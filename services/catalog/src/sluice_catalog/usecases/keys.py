@@ -5,7 +5,7 @@ from sluice_catalog.ports import Deps
 from sluice_contracts.questions import DeviceIdentity, Principal, ResolveKey
 from sluice_runtime.errors import NotFound
 
-_DEVICE_SCOPES = frozenset({"chunks:write", "chunks:read"})
+_DEVICE_SCOPES = frozenset({"chunks:read"})
 
 
 async def resolve_key(question: ResolveKey, deps: Deps) -> Principal:
@@ -21,7 +21,7 @@ async def resolve_key(question: ResolveKey, deps: Deps) -> Principal:
 
 
 def _principal_of(device: Device) -> Principal:
-    """A recorder may send its chunks and look at them, and nothing else."""
+    """A recorder may look at its chunks; that it may send them follows from its being one."""
     return Principal(
         tenant=device.tenant,
         subject=f"device:{device.device_id}",

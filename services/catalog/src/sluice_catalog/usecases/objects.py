@@ -17,6 +17,7 @@ from sluice_catalog.usecases.batches import rederive, restore_batch
 from sluice_catalog.usecases.calls import take_calls
 from sluice_catalog.usecases.chunks import take_chunks
 from sluice_catalog.usecases.direct import reject_direct, take_direct
+from sluice_catalog.usecases.discarding import give_back
 from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
 from sluice_catalog.usecases.renders import take_renders
 from sluice_catalog.usecases.reservations import keep_answer
@@ -25,7 +26,6 @@ from sluice_contracts.facts import (
     ObjectCheckStarted,
     ObjectDamaged,
     ObjectDeleted,
-    ObjectDiscarded,
     ObjectInspected,
     ObjectRejected,
     ObjectStored,
@@ -163,7 +163,7 @@ async def _take_form_files(
     for event in events:
         if event.data.upload_id in buried:
             with tracing(trace_of(event.envelope)):
-                objects.append(_discard(event.data, work.now(), work))
+                objects.append(_discard(event.data, work))
     await work.objects.add(objects)
     await make(owned, work)
     for event in owned:
@@ -184,7 +184,7 @@ async def _take_direct(events: Sequence[Event[ObjectStored]], work: Work) -> set
                 objects.append(_object_of(fact))
             else:
                 unowned.add(event.envelope.id)
-                objects.append(_discard(fact, work.now(), work))
+                objects.append(_discard(fact, work))
     await work.objects.add(objects)
     for event in events:
         member = kept.get(event.data.upload_id)
@@ -222,7 +222,7 @@ async def _take_planned(events: Sequence[Event[ObjectStored]], work: Work) -> se
                 continue
             if upload is None:
                 unowned.add(event.envelope.id)
-                objects.append(_discard(fact, now, work))
+                objects.append(_discard(fact, work))
                 continue
             objects.append(_object_of(fact))
             uploads[fact.upload_id] = _register(upload, now, work)
@@ -270,14 +270,8 @@ def _object_of(fact: ObjectStored) -> StoredObject:
     )
 
 
-def _discard(fact: ObjectStored, now: datetime, work: Work) -> StoredObject:
-    gone = ObjectDiscarded(
-        tenant=fact.tenant,
-        upload_id=fact.upload_id,
-        bucket=fact.bytes.bucket,
-        key=fact.bytes.key,
-    )
-    work.outbox.add(gone, at=now)
+def _discard(fact: ObjectStored, work: Work) -> StoredObject:
+    give_back(fact, work)
     return replace(_object_of(fact), state="discarded")
 
 

@@ -58,7 +58,9 @@ async def play(
 ) -> Response:
     """A redirect to the object store, or the bytes; the setting decides where nobody asked."""
     playable = await link(source, edge.deps)
-    if proxy if proxy is not None else edge.media_proxy:
+    wanted = edge.media_proxy if proxy is None else proxy
+    # The store's link is signed for GET alone, and what HEAD asks for is known here.
+    if wanted or request.method == "HEAD":
         return await _stream(request, playable, edge.deps)
     headers = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer"}
     status = HTTPStatus.TEMPORARY_REDIRECT

@@ -213,6 +213,4 @@ async def _play(
         size_bytes=render.size_bytes,
         sha256=render.sha256,
     )
-    # The store's link is signed for GET alone, and what HEAD asks for is known here.
-    proxied = True if request.method == "HEAD" else proxy
-    return await play(request, source, edge, proxy=proxied)
+    return await play(request, source, edge, proxy=proxy)

@@ -113,7 +113,8 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
             await filing.once.confirm(deps)
     except BaseException:
         # Also when the sender left in the middle: then there is nobody left to answer.
-        if sending.begun and not filing.shared:
+        # A session is this attempt's own, also at a place that others share.
+        if sending.begun and (sending.session_id is not None or not filing.shared):
             await asyncio.shield(_abandon(sending, deps))
         raise
     claim_id = deps.new_id("clm")

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import psycopg
 
+from sluice_devkit.assets import SAMPLE_RATE
 from sluice_devkit.bench.figures import SMALL, Figure, at, rate
 from sluice_devkit.bench.recordings import against
 from sluice_devkit.bench.roads import Direct
@@ -74,19 +75,20 @@ class Chunks:
         return against("64 KiB chunks by form, 16 clients, against direct PUTs", sent, direct)
 
     async def _send(self) -> None:
-        self._sent += 1
+        # Each recorder sends one chunk after the other, as long as the step between them.
         device = self._devices[self._sent % _DEVICES]
-        start = _FIRST + _STEP * self._sent
+        start = _FIRST + _STEP * (self._sent // _DEVICES)
+        self._sent += 1
         form = aiohttp.FormData({name: device[name] for name in device if name != "token_plain"})
         for name, value in (
             ("start_ts", start.isoformat()),
             ("end_ts", (start + _STEP).isoformat()),
-            ("codec", "opus"),
-            ("sample_rate", "48000"),
+            ("codec", "pcm_s16le"),
+            ("sample_rate", str(SAMPLE_RATE)),
             ("channels", "1"),
         ):
             form.add_field(name, value)
-        form.add_field("chunk_file", SMALL, filename="chunk.ogg", content_type="audio/ogg")
+        form.add_field("chunk_file", SMALL, filename="chunk.wav", content_type="audio/wav")
         async with self._http.post(
             f"{self._stack.url}/api/v1/chunks",
             data=form,

@@ -7,11 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluice_devkit.assets import SAMPLE_RATE, speech
+
 MIB = 1024**2
 GIB = 1024**3
 CLIENTS = 16
-SMALL = bytes(range(256)) * 256
-"""A body of 64 KiB."""
+_WAV_HEAD_BYTES = 44
+SMALL = speech((64 * 1024 - _WAV_HEAD_BYTES) / 2 / SAMPLE_RATE)
+"""A recording of 64 KiB: what looks at files on their way must find what it finds in real ones."""
 
 _SAMPLE_SECONDS = 0.02
 

@@ -15,7 +15,7 @@ from sluice_contracts.topology import EVENTS
 from sluice_devkit.stack import Stack
 from tests.checks import completed
 from tests.support import Row, bus, eventually, rows
-from tests.uploading import Client, Kept, some_bytes
+from tests.uploading import Client, Kept, some_bytes, streamed_bytes
 
 BODIES = random.Random("bodies")
 
@@ -24,8 +24,9 @@ _ORIGINAL = ("nats-batch", "nats-expected", "nats-msg-id")
 
 
 async def keep(uploader: Client, number: int = 1) -> list[Kept]:
-    """Some recordings, one batch each."""
-    batches = await asyncio.gather(*(uploader.keep(some_bytes(BODIES)) for _ in range(number)))
+    """Some recordings, one batch each; the first goes the longer way."""
+    bodies = [streamed_bytes(BODIES), *(some_bytes(BODIES) for _ in range(number - 1))]
+    batches = await asyncio.gather(*(uploader.keep(body) for body in bodies))
     return [one for batch in batches for one in batch]
 
 

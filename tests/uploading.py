@@ -17,6 +17,9 @@ from tests.support import PATIENCE, Json, eventually
 
 P = TypeVar("P")
 
+# So much of what is sent anyhow does not fit into the memory a body may take.
+_STREAMED = 0.2
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -150,6 +153,17 @@ class Client:
         )
         return sent.status_code
 
+    async def fail(self, url: str) -> None:
+        """An attempt that sends nothing: the next one is not the first, and storage looks at it."""
+
+        async def nothing() -> AsyncIterator[bytes]:
+            for byte in ():
+                yield byte
+
+        headers = {"Content-Type": "audio/wav"}
+        answer = await self._http.put(url, content=nothing(), headers=headers)
+        assert answer.json()["code"] == "empty-upload", answer.text
+
     async def register(self, presigned: PresignAnswer, *bodies: bytes) -> list[Kept]:
         """Make recordings of what was sent."""
         kept = [
@@ -191,8 +205,18 @@ class Client:
 
 
 def some_bytes(chance: random.Random, most: int = 24_000) -> bytes:
-    """A small body."""
+    """A small body, for which the gateway vouches."""
     return chance.randbytes(chance.randint(1, most))
+
+
+def streamed_bytes(chance: random.Random) -> bytes:
+    """A body too large to be held whole: storage looks at what became of it."""
+    return chance.randbytes(1024**2 + chance.randint(1, 1000))
+
+
+def any_bytes(chance: random.Random) -> bytes:
+    """Mostly a small body."""
+    return streamed_bytes(chance) if chance.random() < _STREAMED else some_bytes(chance)
 
 
 async def read_log(http: httpx.AsyncClient, after: int = 0) -> list[PublicEvent]:

@@ -23,7 +23,7 @@ from tests.checks import (
     read_history,
 )
 from tests.support import Supervisor, count, http_client, note, rows, sluice
-from tests.uploading import Client, Kept, Ledger, Subscriber, some_bytes
+from tests.uploading import Client, Kept, Ledger, Subscriber, any_bytes
 
 MEMBERS = ("gateway", "storage", "catalog", "notifier", "nats", "postgres", "objects")
 
@@ -78,7 +78,7 @@ async def uploading(
             if number == 0:
                 await client.keep(chance.randbytes(PART_SIZE + chance.randint(1, 200_000)))
             else:
-                await client.keep(some_bytes(chance), some_bytes(chance))
+                await client.keep(any_bytes(chance), any_bytes(chance))
 
     async with asyncio.TaskGroup() as group:
         for number in range(UPLOADERS):

@@ -182,6 +182,7 @@ async def test_a_fact_and_its_copies_in_one_batch_count_once(
 ) -> None:
     """Each reader is away while its facts are said three times, and finds them all at once."""
     presigned, body = await uploader.presign(), some_bytes(BODIES)
+    await uploader.fail(presigned.items[0].upload_url)
     await drained(own)
     start_of_it = await last_sequence(own)
     await own.stop("notifier")
@@ -227,6 +228,21 @@ async def test_a_fact_and_its_copies_in_one_batch_count_once(
     assert await dead_letters(own) == 0
 
 
+async def test_a_small_body_is_registered_while_storage_is_away(
+    own: Stack, http: httpx.AsyncClient, uploader: Client
+) -> None:
+    """The store itself said that it holds what was sent; the registration follows."""
+    presigned, body = await uploader.presign(), some_bytes(BODIES)
+    await own.stop("storage")
+    assert await uploader.send(presigned.items[0].upload_url, body) == 201
+    await start(own, "storage")
+    [one] = await uploader.register(presigned, body)
+    await completed(own, [one])
+    await drained(own)
+    await check_bytes(own, http, [one])
+    await check_store(own)
+
+
 async def only_upload(stack: Stack, presigned: PresignAnswer) -> str:
     query = "select upload_id from uploads where batch_id = %s"
     [row] = await rows(stack, query, presigned.batch_id)
@@ -266,7 +282,7 @@ async def test_late_news_of_a_failed_attempt_does_not_harm_what_a_later_one_stor
     received = UploadReceived.model_validate_json(fact.data or b"")
     other = received.bytes.model_copy(update={"size_bytes": 1, "sha256": "0" * 64})
     earlier = received.received_at - timedelta(minutes=1)
-    attempt = {"claim_id": "clm_earlier", "proof": None, "received_at": earlier, "reply_to": None}
+    attempt = {"claim_id": "clm_earlier", "received_at": earlier, "reply_to": None}
     late = received.model_copy(update={"bytes": other, **attempt})
     before, store = await read_state(own), object_store(own)
     beside = await store.read(registration_key(received.bytes.key))
@@ -284,6 +300,7 @@ async def test_two_stored_attempts_of_one_upload_are_one_recording(
 ) -> None:
     """The first attempt was answered with 503 and went through all the same."""
     presigned, body = await uploader.presign(), some_bytes(BODIES)
+    await uploader.fail(presigned.items[0].upload_url)
     await drained(own)
     await own.stop("storage")
     upload_id = await only_upload(own, presigned)

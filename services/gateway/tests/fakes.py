@@ -112,6 +112,8 @@ class FakeWorld:
     min_rate_seconds: float = 30.0
     lease_seconds: float = 30.0
     put_url: str | None = None
+    is_first: bool = True
+    vouch_seconds: float = 50.0
     outcomes: list[UploadOutcome | None] = field(default_factory=list)
     patience: list[float] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
@@ -169,6 +171,7 @@ class FakeWorld:
                 created_by="me",
             ),
             lease_seconds=self.lease_seconds,
+            is_first=self.is_first,
         )
 
     async def place(self, place: PlaceUpload) -> UploadPlaced:
@@ -178,7 +181,12 @@ class FakeWorld:
         asked = BeginUpload(
             key=FORM_KEY, content_type=place.content_type, size_bytes=place.size_bytes
         )
-        return UploadPlaced(bucket="media", key=FORM_KEY, begun=self._begin(asked))
+        return UploadPlaced(
+            bucket="media",
+            key=FORM_KEY,
+            begun=self._begin(asked),
+            vouch_seconds=self.vouch_seconds,
+        )
 
     async def announce(self, fact: Fact, *, event_id: str, budget_seconds: float = 12.0) -> None:
         assert self.is_expecting, "the answer could come before anybody listens"

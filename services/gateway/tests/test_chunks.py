@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sluice_contracts.api import ChunkForm
-from sluice_contracts.facts import ChunkUpload, UploadReceived
+from sluice_contracts.facts import ChunkUpload, ObjectStored
 from sluice_contracts.questions import (
     AbandonUpload,
     DeviceIdentity,
@@ -92,7 +92,7 @@ class TestReceiving:
         assert received == ChunkReceived(Answer.REGISTERED, expected, FORM_KEY)
         assert list(world.store.whole.values()) == [DATA]
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert fact.upload_id == f"upl_{expected.hex}"
         told = fact.registration
         assert isinstance(told, ChunkUpload)
@@ -133,7 +133,7 @@ class TestReceiving:
         world = FakeWorld(outcomes=[REGISTERED])
         await receive(world, codec=codec)
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert fact.bytes.content_type == content_type
 
 

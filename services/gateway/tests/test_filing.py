@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice_contracts.facts import CallUpload, Registration, UploadReceived
+from sluice_contracts.facts import CallUpload, ObjectStored, Registration, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
     BeginUpload,
@@ -70,24 +69,27 @@ class TestTheWay:
         assert filed.placed.key == FORM_KEY
         assert world.store.whole == {"http://store/whole": SMALL}
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert (fact.bytes.bucket, fact.bytes.key) == ("media", FORM_KEY)
         assert fact.bytes.sha256 == hashlib.sha256(SMALL).hexdigest()
-        assert fact.proof is not None
-        assert fact.proof.head == SMALL
-        assert fact.proof.etag == hashlib.md5(SMALL, usedforsecurity=False).hexdigest()
+        assert fact.etag == hashlib.md5(SMALL, usedforsecurity=False).hexdigest()
+        assert fact.stored_at == NOW
 
-    async def test_the_word_of_the_store_is_good_for_a_minute(self) -> None:
-        world = FakeWorld(outcomes=[REGISTERED])
-        await file(world)
-        proof = world.announced[0][0].proof  # type: ignore[attr-defined]
-        assert proof.valid_until == NOW + timedelta(minutes=1)
+    async def test_the_type_of_a_small_file_is_read_from_its_first_bytes(self) -> None:
+        world = FakeWorld(outcomes=[REGISTERED], part_size=100)
+        await file(world, b"OggS" + bytes(20))
+        assert world.announced[0][0].detected_type == "audio/ogg"  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("tag", ["another", ""])
-    async def test_a_store_that_tags_otherwise_gives_no_word(self, tag: str) -> None:
+    async def test_without_the_word_of_the_store_storage_is_to_look(self, tag: str) -> None:
         world = FakeWorld(store=FakeStore(tag=tag), outcomes=[REGISTERED])
         await file(world)
-        assert world.announced[0][0].proof is None  # type: ignore[attr-defined]
+        assert isinstance(world.announced[0][0], UploadReceived)
+
+    async def test_a_place_that_others_may_touch_is_for_storage_to_look_at(self) -> None:
+        world = FakeWorld(vouch_seconds=0, outcomes=[REGISTERED])
+        await file(world)
+        assert isinstance(world.announced[0][0], UploadReceived)
 
     @pytest.mark.parametrize("size", [len(LARGE), None])
     async def test_a_large_or_unmeasured_file_goes_in_parts(self, size: int | None) -> None:
@@ -99,7 +101,7 @@ class TestTheWay:
         assert isinstance(fact, UploadReceived)
         assert fact.multipart is not None
         assert (fact.multipart.session_id, len(fact.multipart.parts)) == ("s1", 3)
-        assert (fact.bytes.size_bytes, fact.proof) == (len(LARGE), None)
+        assert fact.bytes.size_bytes == len(LARGE)
 
     @pytest.mark.parametrize("data", [SMALL, LARGE])
     async def test_storage_is_asked_once_for_place_and_signatures(self, data: bytes) -> None:
@@ -120,9 +122,9 @@ class TestTheWay:
 
         await file_away(filing(4), body_of(SMALL), late, world.deps())
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert fact.registration == call("told")
-        assert (fact.reply_to, fact.received_at, fact.tenant) == (REPLY_TO, NOW, "dev")
+        assert (fact.reply_to, fact.stored_at, fact.tenant) == (REPLY_TO, NOW, "dev")
         assert [sent.size_bytes for sent in seen] == [4]
 
     async def test_the_id_of_the_fact_follows_from_upload_and_attempt(self) -> None:

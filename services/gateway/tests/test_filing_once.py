@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from sluice_contracts.facts import CallUpload, Registration, UploadReceived
+from sluice_contracts.facts import CallUpload, ObjectStored, Registration
 from sluice_contracts.questions import (
     AbandonUpload,
     Failure,
@@ -54,7 +54,7 @@ class TestFiling:
         world = world_of(outcomes=[REGISTERED])
         assert (await file_once(world)).answer is Answer.REGISTERED
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert fact.request_key is not None
         expected = await kept()
         assert (fact.request_key.key, fact.request_key.fingerprint) == ("k", expected.fingerprint)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice_contracts.api import RenderForm
-from sluice_contracts.facts import RenderUpload, UploadReceived
+from sluice_contracts.facts import ObjectStored, RenderUpload, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
     GetRender,
@@ -92,7 +92,7 @@ class TestReceiving:
         assert (received.answer, received.size_bytes) == (Answer.REGISTERED, len(MP3))
         assert received.created_at == NOW
         ((fact, _),) = world.announced
-        assert isinstance(fact, UploadReceived)
+        assert isinstance(fact, ObjectStored)
         assert fact.upload_id == f"upl_{RENDER.hex}"
         assert fact.bytes.content_type == "audio/mpeg"
         assert fact.registration == RenderUpload(

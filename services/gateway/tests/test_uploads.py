@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sluice_contracts.facts import UploadReceived
+from sluice_contracts.facts import ObjectStored, UploadReceived
 from sluice_contracts.questions import (
     AbandonUpload,
     Claim,
@@ -107,6 +107,16 @@ class TestTheFact:
         assert fact.bytes.size_bytes == len(LARGE)
         assert fact.multipart is not None
         assert [part.number for part in fact.multipart.parts] == [1, 2, 3]
+
+    @pytest.mark.parametrize(("is_first", "said"), [(True, ObjectStored), (False, UploadReceived)])
+    async def test_only_the_first_sender_vouches_for_a_small_body(
+        self, is_first: bool, said: type
+    ) -> None:
+        """Whatever an earlier attempt has still on its way may undo what a later one sent."""
+        world = FakeWorld(is_first=is_first, outcomes=[REGISTERED])
+        await receive_upload(offer(), body_of(SMALL), world.deps())
+        ((fact, _),) = world.announced
+        assert isinstance(fact, said)
 
     async def test_its_id_follows_from_upload_and_claim(self) -> None:
         ids = set()

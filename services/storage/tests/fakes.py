@@ -12,6 +12,7 @@ from sluice_runtime.errors import Unavailable
 from sluice_runtime.locks import NamedLocks
 from sluice_runtime.multipart import SentPart
 from sluice_runtime.objects import Listed, OpenSession, Stat
+from sluice_storage.places import GivenOut
 from sluice_storage.ports import Deps, Erased, Limits
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -156,6 +157,7 @@ def deps_of(objects: FakeObjects, world: FakeWorld) -> Deps:
         asker=world,
         finishing=NamedLocks(),
         erased=Erased(),
+        places=GivenOut(timedelta(minutes=1)),
         receipts=world,
         limits=Limits(8 * MIB, 5 * MIB, timedelta(seconds=900), timedelta(hours=1)),
         environment="development",

@@ -1,4 +1,4 @@
-"""Names, keys, part sizes and sniffing."""
+"""Names, keys and part sizes."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from sluice_storage.domain import (
     DESCRIPTIONS,
-    HEAD_BYTES,
     MAX_PARTS,
     MIB,
     OBJECTS,
@@ -19,7 +18,6 @@ from sluice_storage.domain import (
     recording_key,
     registration_key,
     safe_name,
-    sniff,
 )
 
 DAY = datetime(2026, 1, 2, 23, 59, tzinfo=UTC)
@@ -109,22 +107,3 @@ def test_every_object_fits_into_its_parts(size: int, smallest: int) -> None:
 
 def test_a_body_of_unknown_length_is_sent_in_the_smallest_parts() -> None:
     assert part_size(None, 8 * MIB) == 8 * MIB
-
-
-@pytest.mark.parametrize(
-    ("head", "kind"),
-    [
-        (b"RIFF\x24\x08\x00\x00WAVEfmt ", "audio/"),
-        (b"\x89PNG\r\n\x1a\n", "image/png"),
-        (b"%PDF-1.7\n", "application/pdf"),
-    ],
-)
-def test_known_beginnings_are_recognised(head: bytes, kind: str) -> None:
-    assert (sniff(head) or "").startswith(kind)
-
-
-@given(st.binary(max_size=HEAD_BYTES))
-@example(b"")
-def test_sniffing_never_fails(head: bytes) -> None:
-    found = sniff(head)
-    assert found is None or "/" in found

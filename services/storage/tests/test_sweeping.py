@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sluice_contracts.questions import ListFoundObjects
-from sluice_runtime.errors import Unavailable
-from sluice_storage.domain import description_key, registration_key
-from sluice_storage.usecases.upkeep import list_found, sweep
+from sluice_contracts.questions import ListFoundObjects, RemoveObject
+from sluice_runtime.errors import Conflict, Unavailable
+from sluice_storage.domain import MIB, description_key, registration_key
+from sluice_storage.places import GivenOut
+from sluice_storage.ports import Limits
+from sluice_storage.usecases.upkeep import list_found, remove_object, sweep
 
 from .fakes import NOW, FakeObjects, FakeWorld, deps_of
 
@@ -117,6 +119,82 @@ class TestOrphans:
         with pytest.raises(Unavailable):
             await sweep(deps_of(objects, world))
         assert set(objects.held) == set(THEIRS)
+
+
+class TestWhereSendersAndTheSweepMeet:
+    KEY = THEIRS[1]
+
+    async def test_a_place_that_was_just_given_out_is_left_alone(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        """A chunk that is sent again overwrites the orphan it left behind."""
+        objects.held |= {self.KEY: (b"x", OLD), "audio/other": (b"x", OLD)}
+        deps = deps_of(objects, world)
+        deps.places.give_out(self.KEY)
+        await sweep(deps)
+        assert set(objects.held) == {self.KEY}
+
+    async def test_nobody_is_given_a_place_that_is_being_swept(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        objects.held[self.KEY] = (b"x", OLD)
+        deps, delete, refused = deps_of(objects, world), objects.delete, []
+
+        async def come_between(key: str) -> None:
+            with pytest.raises(Unavailable) as caught:
+                deps.places.give_out(key)
+            refused.append(caught.value.code)
+            await delete(key)
+
+        objects.delete = come_between  # type: ignore[method-assign]
+        await sweep(deps)
+        assert (refused, set(objects.held)) == (["place-closed"], set())
+        deps.places.give_out(self.KEY)
+
+    async def test_an_operator_is_told_that_a_place_is_in_use(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        objects.held[self.KEY] = (b"x", OLD)
+        deps = deps_of(objects, world)
+        deps.places.give_out(self.KEY)
+        with pytest.raises(Conflict):
+            await remove_object(RemoveObject(key=self.KEY), deps)
+        assert set(objects.held) == {self.KEY}
+
+
+class TestPlaces:
+    def test_a_place_is_remembered_for_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = 100.0
+        monkeypatch.setattr("sluice_storage.places.time.monotonic", lambda: now)
+        places = GivenOut(timedelta(seconds=90))
+
+        def is_free(key: str) -> bool:
+            with places.closed(key) as is_closed:
+                return is_closed
+
+        places.give_out("a")
+        places.give_out("b")
+        now += 60
+        places.give_out("a")
+        now += 31
+        assert (is_free("a"), is_free("b"), is_free("c")) == (False, True, True)
+        now += 60
+        assert is_free("a")
+
+    def test_what_is_being_removed_is_removed_by_one(self) -> None:
+        places = GivenOut(timedelta(seconds=90))
+        with places.closed("a") as first, places.closed("a") as second:
+            assert (first, second) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("orphan_age", "vouch", "place"), [(0, 0, 0), (10, 0, 0), (20, 10, 40), (3600, 60, 90)]
+    )
+    def test_what_a_sender_says_is_read_before_any_sweep(
+        self, orphan_age: int, vouch: int, place: int
+    ) -> None:
+        limits = Limits(MIB, MIB, timedelta(minutes=15), timedelta(seconds=orphan_age))
+        assert limits.vouch_lifetime == timedelta(seconds=vouch)
+        assert limits.place_lifetime == timedelta(seconds=place)
 
 
 class TestWhatIsKeptBeside:

@@ -1,6 +1,5 @@
 """What storage does, on a bucket in memory: twice, late, and with the store or the bus away."""
 
-import base64
 import hashlib
 from datetime import timedelta, timezone
 
@@ -21,7 +20,6 @@ from sluice_contracts.facts import (
     RecordingRegistered,
     RecordingUpload,
     StoredBytes,
-    StoreProof,
     UploadReceived,
 )
 from sluice_contracts.questions import (
@@ -183,18 +181,6 @@ class TestFinishing:
         assert list(objects.held) == [KEY]
         assert not world.replies, "the gateway has seen a single PUT to its end itself"
 
-    async def test_the_proof_of_the_store_spares_a_look(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=LATER)
-        fact = received().model_copy(update={"proof": proof})
-        await finish_upload(told(fact), deps_of(objects, world))
-        (stored,) = world.facts()
-        assert isinstance(stored, ObjectStored)
-        assert (stored.etag, stored.bytes) == ("tag", bytes_of(DATA))
-        assert (stored.detected_type or "").startswith("audio/")
-        assert not objects.held
-
     async def test_parts_become_one_object_and_a_repeat_changes_nothing(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:
@@ -225,27 +211,6 @@ class TestFinishing:
         assert (refused.code, refused.claim_id) == (code, "clm_00000001")
         assert refused.reply_to == REPLY_TO
         assert list(objects.held) == ([] if held is None else [KEY]), "it may be another attempt's"
-
-    async def test_a_proof_that_is_out_of_date_is_not_believed(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=NOW)
-        fact = received().model_copy(update={"proof": proof})
-        await finish_upload(told(fact), deps_of(objects, world))
-        (refused,) = world.facts()
-        assert isinstance(refused, ObjectRejected)
-
-    async def test_a_proof_of_what_was_erased_since_is_not_believed(
-        self, objects: FakeObjects, world: FakeWorld
-    ) -> None:
-        """The sweep met a chunk that was just being sent again to its old place."""
-        proof = StoreProof(etag="tag", head=base64.b64encode(DATA), valid_until=LATER)
-        fact = received().model_copy(update={"proof": proof})
-        deps = deps_of(objects, world)
-        deps.erased.add(KEY)
-        await finish_upload(told(fact), deps)
-        (refused,) = world.facts()
-        assert isinstance(refused, ObjectRejected)
 
     async def test_a_join_that_may_go_on_is_not_called_lost(
         self, objects: FakeObjects, world: FakeWorld

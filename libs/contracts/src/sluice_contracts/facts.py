@@ -7,7 +7,7 @@ the two, so that one name greps everywhere. Who publishes and who reads stands i
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
 from sluice_contracts.base import (
     BatchId,
@@ -164,19 +164,6 @@ ReplySubject = Annotated[
 ]
 
 
-class StoreProof(Contract):
-    """The store's own word that it holds a small body whole: it compared the MD5 of what it wrote
-    with ours, and its tag is that MD5. `head` holds the first bytes, for a look at their type.
-
-    Good until `valid_until`, while the claim of the sender cannot have lapsed; later the object
-    may be another attempt's, or deleted.
-    """
-
-    etag: Annotated[str, Field(max_length=128)]
-    head: Annotated[Base64Bytes, Field(max_length=1024)]
-    valid_until: Moment
-
-
 class RequestKey(Contract):
     """The idempotency key of the request that sent a file, and the digest of all it asked for."""
 
@@ -185,10 +172,11 @@ class RequestKey(Contract):
 
 
 class UploadReceived(Fact):
-    """All bytes of one upload reached the object store through the gateway.
+    """All bytes of one upload were sent to the object store by the gateway, which cannot vouch for
+    the object they make.
 
-    Without a `proof` storage looks at the object itself. `claim_id` names the attempt that sent
-    them. Published by gateway. Read by storage, which finishes and verifies.
+    `claim_id` names the attempt that sent them.
+    Published by gateway. Read by storage, which finishes and verifies.
     """
 
     ENTITY: ClassVar[str] = "upload"
@@ -197,7 +185,6 @@ class UploadReceived(Fact):
     upload_id: UploadId
     bytes: StoredBytes
     multipart: MultipartSession | None = None
-    proof: StoreProof | None = None
     registration: Registration
     claim_id: Token | None = None
     received_at: Moment
@@ -246,12 +233,13 @@ class RecordingDescription(Contract):
 
 
 class ObjectStored(Fact):
-    """The bytes of one upload rest in the store, size verified, registration kept beside them.
+    """The bytes of one upload rest in the store, of the size that was sent.
 
     `claim_id` names the attempt whose bytes these are. `description` is only there when
     reconciliation says it again for a catalog that lost it; `verified_at` when all of the object
     was read back before this was said.
-    Published by storage. Read by catalog and by the inspector.
+    Published by gateway for a small body whose MD5 the store confirmed, by storage for all others.
+    Read by catalog, by storage, which keeps the registration beside the object, and by inspector.
     """
 
     ENTITY: ClassVar[str] = "object"

@@ -176,9 +176,10 @@ CONSUMERS = (
     WORKER_CHUNKS,
 )
 
-# Who may say what. A fact has exactly one publisher.
+# Who may say what. A fact has one publisher; only that an object is stored may be said by the one
+# that sent it, where the store itself confirmed what it holds.
 PUBLISHERS: dict[str, tuple[type[Fact], ...]] = {
-    "gateway": (facts.UploadReceived, facts.UploadSent),
+    "gateway": (facts.UploadReceived, facts.UploadSent, facts.ObjectStored),
     "storage": (
         facts.ObjectStored,
         facts.ObjectRejected,

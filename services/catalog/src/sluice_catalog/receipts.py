@@ -6,7 +6,7 @@ from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
 from sluice_catalog.domain import Upload
-from sluice_contracts.facts import ObjectRejected, UploadReceived, UploadSent
+from sluice_contracts.facts import ObjectRejected, ObjectStored, UploadReceived, UploadSent
 from sluice_contracts.topology import EVENTS
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Unavailable
@@ -26,8 +26,12 @@ class StreamReceipts:
         Raises:
             Unavailable: the stream cannot be read right now.
         """
-        subject = UploadReceived.subject_of(upload.tenant, upload.upload_id)
-        received = await self._last(subject)
+        stored = await self._last(ObjectStored.subject_of(upload.tenant, upload.upload_id))
+        if stored is not None:
+            said = ObjectStored.model_validate_json(stored.data or b"")
+            if said.claim_id == upload.claim_id:
+                return True
+        received = await self._last(UploadReceived.subject_of(upload.tenant, upload.upload_id))
         if received is None or received.seq is None:
             return False
         fact = UploadReceived.model_validate_json(received.data or b"")

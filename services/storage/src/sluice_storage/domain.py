@@ -1,10 +1,8 @@
-"""Where objects lie, how large their parts are, and what their first bytes say. No I/O."""
+"""Where objects lie, and how large their parts are. No I/O."""
 
 import re
 import unicodedata
 from datetime import UTC, datetime
-
-import puremagic
 
 from sluice_contracts.facts import (
     CallUpload,
@@ -40,14 +38,6 @@ _EXTENSIONS = {
     "m4a": "m4a",
 }
 
-_COMMON = (
-    (8, b"WAVE", "audio/wav"),
-    (0, b"OggS", "audio/ogg"),
-    (0, b"fLaC", "audio/flac"),
-    (0, b"ID3", "audio/mpeg"),
-    (4, b"ftypM4A", "audio/mp4"),
-    (4, b"ftyp", "video/mp4"),
-)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 _MAX_NAME = 120
@@ -152,19 +142,3 @@ def part_size(size_bytes: int | None, smallest: int) -> int:
         return smallest
     whole_mib = -(-size_bytes // (MAX_PARTS * MIB))
     return max(smallest, whole_mib * MIB)
-
-
-def sniff(head: bytes) -> str | None:
-    """The media type the first bytes speak of; a hint, not a verdict."""
-    # Going through thousands of signatures takes longer than all else storage does for a chunk.
-    for offset, magic, media_type in _COMMON:
-        if head.startswith(magic, offset):
-            return media_type
-    try:
-        matches = puremagic.magic_string(head)
-    except (puremagic.PureError, ValueError):
-        return None
-    for match in matches:
-        if match.mime_type:
-            return str(match.mime_type)
-    return None

@@ -18,6 +18,7 @@ from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
 from sluice_storage import subscribers
 from sluice_storage.inspector.main import main as inspect
+from sluice_storage.places import GivenOut
 from sluice_storage.ports import Deps, Erased, Limits
 from sluice_storage.receipts import StreamReceipts
 from sluice_storage.settings import StorageSettings, StoreSettings
@@ -40,6 +41,12 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     """The service and its app, not yet started."""
     service = Service("storage", settings)
     objects = _store(settings)
+    limits = Limits(
+        single_put_bytes=settings.single_put_bytes,
+        part_size_bytes=settings.part_size_bytes,
+        link_lifetime=settings.link_lifetime,
+        orphan_age=settings.orphan_age,
+    )
     deps = Deps(
         objects=objects,
         public=_store(settings, settings.s3_public_url),
@@ -49,12 +56,8 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
         finishing=NamedLocks(),
         erased=Erased(),
         receipts=StreamReceipts(service.broker),
-        limits=Limits(
-            single_put_bytes=settings.single_put_bytes,
-            part_size_bytes=settings.part_size_bytes,
-            link_lifetime=settings.link_lifetime,
-            orphan_age=settings.orphan_age,
-        ),
+        places=GivenOut(limits.place_lifetime),
+        limits=limits,
         environment=settings.environment,
         now=lambda: datetime.now(UTC),
     )

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,6 +13,12 @@ from sluice_runtime.locks import NamedLocks
 from sluice_runtime.multipart import SentPart
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_runtime.rpc import Asks
+
+_VOUCH_LASTS = timedelta(minutes=1)
+# From the last byte in the store to a stream that has it, however often that takes another try.
+_SAYING_TAKES = timedelta(seconds=10)
+# A body that was begun just before its signature ran out has arrived by then, or never will.
+_SENDING_TAKES = timedelta(seconds=30)
 
 
 class Objects(Protocol):
@@ -57,6 +64,13 @@ class Receipts(Protocol):
     async def are_read(self) -> bool: ...
 
 
+class Places(Protocol):
+    """Keys that were given out lately. Promises stand at `sluice_storage.places.GivenOut`."""
+
+    def give_out(self, key: str) -> None: ...
+    def closed(self, key: str) -> AbstractContextManager[bool]: ...
+
+
 class Erased:
     """The keys this process erased lately."""
 
@@ -82,6 +96,17 @@ class Limits:
     link_lifetime: timedelta
     orphan_age: timedelta
 
+    @property
+    def vouch_lifetime(self) -> timedelta:
+        """How long after it was given a place its sender may say by itself that an object is there:
+        what it says then is read long before any sweep takes the object for an orphan."""
+        return max(timedelta(), min(_VOUCH_LASTS, self.orphan_age - _SAYING_TAKES))
+
+    @property
+    def place_lifetime(self) -> timedelta:
+        """How long bytes may be on their way to a place that was given out."""
+        return self.vouch_lifetime and self.vouch_lifetime + _SENDING_TAKES
+
 
 @dataclass(frozen=True)
 class Deps:
@@ -94,6 +119,7 @@ class Deps:
     asker: Asks
     finishing: NamedLocks
     erased: Erased
+    places: Places
     receipts: Receipts
     limits: Limits
     environment: str

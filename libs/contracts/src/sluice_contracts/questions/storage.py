@@ -71,11 +71,16 @@ class PlaceUpload(Contract):
 
 
 class UploadPlaced(Contract):
-    """Where a file is going to lie, and how to send it there."""
+    """Where a file is going to lie, and how to send it there.
+
+    Within `vouch_seconds` of the question nothing but the sender touches what lies there, so that
+    it may say by itself that the object is stored. Zero: it may not.
+    """
 
     bucket: str
     key: ObjectKey
     begun: UploadBegun
+    vouch_seconds: Annotated[float, Field(ge=0)] = 0.0
 
 
 class UploadsPlaced(Contract):

@@ -59,12 +59,17 @@ class PlanUploads(Question[UploadsPlanned]):
 
 
 class UploadClaimed(Contract):
-    """The one right to send the bytes of an upload, until `lease_seconds` pass unrenewed."""
+    """The one right to send the bytes of an upload, until `lease_seconds` pass unrenewed.
+
+    `is_first` says that nobody sent anything to its key before, so that nothing of an earlier
+    attempt can still be on its way there.
+    """
 
     upload: PlannedUpload
     tenant: Token
     registration: Registration
     lease_seconds: float
+    is_first: bool = False
 
 
 class Claim(Contract):

@@ -205,6 +205,7 @@ def _claimed(upload: Upload, deps: Deps) -> UploadClaimed:
             created_by=upload.created_by,
         ),
         lease_seconds=deps.claim_lease.total_seconds(),
+        is_first=upload.claim_id is None,
     )
 
 

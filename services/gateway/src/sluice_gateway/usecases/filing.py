@@ -4,23 +4,23 @@ Its place has an id nobody used before, so no claim is needed: nobody else can s
 """
 
 import asyncio
-import base64
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sluice_contracts.facts import Registration, StoredBytes, StoreProof, UploadReceived
+from sluice_contracts.facts import Registration, StoredBytes
 from sluice_contracts.questions import AbandonUpload, PlaceUpload, UploadPlaced
 from sluice_gateway.ports import Body, Deps
 from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
+from sluice_gateway.usecases.arriving import Arrival, announce_arrival
 from sluice_gateway.usecases.once import Once
 from sluice_gateway.usecases.sending import WHOLE_BYTES, Sending, Sent, send
 from sluice_runtime.errors import SluiceError
-from sluice_runtime.facts import derived_id
 
-# Long enough for storage to hear of it, short enough that no sweep can have come between.
-_PROOF_LASTS = timedelta(minutes=1)
+# Long enough for storage to hear of it, short enough that nobody else was given the place.
+_ABANDON_WITHIN = timedelta(minutes=1)
 
 Describe = Callable[[Sent], Awaitable[Registration]]
 
@@ -92,6 +92,7 @@ async def file_away(filing: Filing, body: Body, describe: Describe, deps: Deps) 
 
 
 async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps) -> Filed:
+    asked_at = time.monotonic()
     placed = await deps.places.place(
         PlaceUpload(
             tenant=filing.tenant,
@@ -101,6 +102,7 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
             size_bytes=filing.size_bytes,
         )
     )
+    vouch_until = asked_at + placed.vouch_seconds
     begun = placed.begun
     sending = Sending(
         placed.key, filing.content_type, filing.size_bytes, begun.put_url, begun_as=begun
@@ -119,9 +121,10 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
         raise
     claim_id = deps.new_id("clm")
     with deps.outcomes.expect(claim_id) as waiting:
-        received = UploadReceived(
+        arrival = Arrival(
             tenant=filing.tenant,
             upload_id=filing.upload_id,
+            claim_id=claim_id,
             bytes=StoredBytes(
                 bucket=placed.bucket,
                 key=placed.key,
@@ -129,25 +132,15 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
                 sha256=sent.sha256,
                 content_type=filing.content_type,
             ),
-            multipart=sent.multipart,
-            proof=_proof(sent, deps),
             registration=registration,
-            claim_id=claim_id,
-            received_at=deps.now(),
+            sent=sent,
+            may_vouch=time.monotonic() < vouch_until,
             reply_to=waiting.reply_to,
             request_key=filing.once.request_key(sent.sha256) if filing.once else None,
         )
-        event_id = derived_id(filing.upload_id, claim_id, "received")
-        await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
+        await announce_arrival(arrival, deps)
         answer = await await_answer(waiting, sent, deps, may_accept=True)
     return Filed(answer, placed, sent)
-
-
-def _proof(sent: Sent, deps: Deps) -> StoreProof | None:
-    if sent.etag is None:
-        return None
-    head = base64.b64encode(sent.head)
-    return StoreProof(etag=sent.etag, head=head, valid_until=deps.now() + _PROOF_LASTS)
 
 
 async def _abandon(sending: Sending, deps: Deps) -> None:
@@ -157,6 +150,6 @@ async def _abandon(sending: Sending, deps: Deps) -> None:
             AbandonUpload(
                 key=sending.key,
                 session_id=sending.session_id,
-                not_after=deps.now() + _PROOF_LASTS,
+                not_after=deps.now() + _ABANDON_WITHIN,
             )
         )

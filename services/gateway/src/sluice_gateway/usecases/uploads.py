@@ -1,13 +1,12 @@
 """Receiving the bytes of a presigned upload, from the claim to an honest answer."""
 
 import asyncio
-import base64
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sluice_contracts.facts import RecordingUpload, StoredBytes, StoreProof, UploadReceived
+from sluice_contracts.facts import RecordingUpload, StoredBytes
 from sluice_contracts.questions import (
     AbandonUpload,
     Claim,
@@ -18,10 +17,10 @@ from sluice_contracts.questions import (
 from sluice_gateway.domain import known_upload_id
 from sluice_gateway.ports import Body, Deps, Waiting
 from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
+from sluice_gateway.usecases.arriving import Arrival, announce_arrival
 from sluice_gateway.usecases.sending import Sending, Sent, send
 from sluice_gateway.usecases.watching import Meter, metered, too_large, under_watch, watch_pace
 from sluice_runtime.errors import Rejected, SluiceError, Unavailable
-from sluice_runtime.facts import derived_id
 from sluice_runtime.trace import current_trace
 
 _DOOR = "recordings"
@@ -189,9 +188,10 @@ async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> 
     if not lease.holds():
         await lease.renew(deps)
     claim = lease.claim
-    received = UploadReceived(
+    arrival = Arrival(
         tenant=claim.tenant,
         upload_id=claim.upload.upload_id,
+        claim_id=lease.claim_id,
         bytes=StoredBytes(
             bucket=claim.upload.bucket,
             key=claim.upload.key,
@@ -199,19 +199,9 @@ async def _announce(lease: _Lease, sent: Sent, waiting: Waiting, deps: Deps) -> 
             sha256=sent.sha256,
             content_type=claim.upload.content_type,
         ),
-        multipart=sent.multipart,
-        proof=_proof(sent, lease, deps),
         registration=claim.registration,
-        claim_id=lease.claim_id,
-        received_at=deps.now(),
+        sent=sent,
+        may_vouch=claim.is_first,
         reply_to=waiting.reply_to,
     )
-    event_id = derived_id(claim.upload.upload_id, lease.claim_id, "received")
-    await deps.announcer.announce(received, event_id=event_id, budget_seconds=6.0)
-
-
-def _proof(sent: Sent, lease: _Lease, deps: Deps) -> StoreProof | None:
-    if sent.etag is None:
-        return None
-    head = base64.b64encode(sent.head)
-    return StoreProof(etag=sent.etag, head=head, valid_until=lease.ends_at(deps.now()))
+    await announce_arrival(arrival, deps)

@@ -23,6 +23,7 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.errors import Conflict, Unavailable
 from sluice_runtime.facts import derived_id
+from sluice_runtime.media_types import detect_type
 from sluice_runtime.objects import Stat
 from sluice_runtime.trace import trace_of, tracing
 from sluice_storage import domain
@@ -212,7 +213,7 @@ async def _announce_stored(event: Event[UploadSent], found: Stat, sha256: str, d
             content_type=fact.content_type,
         ),
         etag=found.etag,
-        detected_type=domain.sniff(found.head),
+        detected_type=detect_type(found.head),
         registration=fact.registration,
         claim_id=fact.claim_id,
         stored_at=deps.now(),

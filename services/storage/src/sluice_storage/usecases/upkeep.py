@@ -89,12 +89,15 @@ async def remove_object(question: RemoveObject, deps: Deps) -> Done:
     """Remove an object that the catalog does not own.
 
     Raises:
-        Conflict: the catalog owns it, or waits for it.
+        Conflict: the catalog owns it, or waits for it, or it is being sent right now.
     """
-    owners = (await deps.asker.ask(FindOwners(keys=(question.key,)))).objects
-    if any(owner.state != "discarded" for owner in owners):
-        raise Conflict(f"{question.key} has an owner.", code="object-owned")
-    await erase(question.key, deps)
+    with deps.places.closed(question.key) as is_closed:
+        if not is_closed:
+            raise Conflict(f"{question.key} was given out just now.", code="object-owned")
+        owners = (await deps.asker.ask(FindOwners(keys=(question.key,)))).objects
+        if any(owner.state != "discarded" for owner in owners):
+            raise Conflict(f"{question.key} has an owner.", code="object-owned")
+        await erase(question.key, deps)
     return Done()
 
 
@@ -124,19 +127,25 @@ async def sweep(deps: Deps) -> None:
             if await deps.objects.stat(domain.registration_key(one.key)) is not None:
                 lost += 1
                 continue
-            # A chunk that is sent again lies at the same key: its bytes may be new by now, and
-            # from now on no proof of them is believed that was given before.
-            deps.erased.add(one.key)
-            found = await deps.objects.stat(one.key)
-            if found is None or found.modified_at >= oldest:
-                continue
-            orphans += 1
-            log.info("orphan swept", key=one.key)
-            await deps.objects.delete(one.key)
+            orphans += await _sweep_orphan(one.key, oldest, deps)
     ORPHANS.labels("object").set(orphans)
     ORPHANS.labels("registered").set(lost)
     for prefix in (domain.REGISTRATIONS, domain.DESCRIPTIONS):
         await _sweep_left_over(prefix, oldest, deps)
+
+
+async def _sweep_orphan(key: str, oldest: datetime, deps: Deps) -> bool:
+    """Remove an orphan, unless it is just being sent again: a chunk comes to the same key."""
+    with deps.places.closed(key) as is_closed:
+        if not is_closed:
+            return False
+        found = await deps.objects.stat(key)
+        if found is None or found.modified_at >= oldest:
+            return False
+        log.info("orphan swept", key=key)
+        deps.erased.add(key)
+        await deps.objects.delete(key)
+        return True
 
 
 async def _suspects(listed: list[Listed], oldest: datetime, deps: Deps) -> list[Listed]:

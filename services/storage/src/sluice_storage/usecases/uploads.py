@@ -24,6 +24,7 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.errors import Conflict, Unavailable
 from sluice_runtime.facts import derived_id
+from sluice_runtime.media_types import detect_type
 from sluice_runtime.objects import Stat
 from sluice_runtime.trace import trace_of, tracing
 from sluice_storage import domain
@@ -51,9 +52,13 @@ async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
 
 async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
     """Sign one PUT, or open a multipart session for a very large or an unmeasured body."""
+    return await _begin(question, deps.limits.link_lifetime, deps)
+
+
+async def _begin(question: BeginUpload, lifetime: timedelta, deps: Deps) -> UploadBegun:
     size = domain.part_size(question.size_bytes, deps.limits.part_size_bytes)
     if question.size_bytes is not None and question.size_bytes <= deps.limits.single_put_bytes:
-        url = deps.objects.sign("PUT", question.key, deps.limits.link_lifetime)
+        url = deps.objects.sign("PUT", question.key, lifetime)
         return UploadBegun(put_url=url, part_size=size)
     session = await deps.objects.start_session(question.key, question.content_type)
     parts = _FIRST_PARTS
@@ -71,10 +76,16 @@ async def place_uploads(question: PlaceUploads, deps: Deps) -> UploadsPlaced:
 
 async def _place(place: PlaceUpload, deps: Deps) -> UploadPlaced:
     key = domain.upload_key(place, deps.environment)
-    begun = await begin_upload(
-        BeginUpload(key=key, content_type=place.content_type, size_bytes=place.size_bytes), deps
+    deps.places.give_out(key)
+    asked = BeginUpload(key=key, content_type=place.content_type, size_bytes=place.size_bytes)
+    lifetime = deps.limits.vouch_lifetime or deps.limits.link_lifetime
+    begun = await _begin(asked, lifetime, deps)
+    return UploadPlaced(
+        bucket=deps.objects.bucket,
+        key=key,
+        begun=begun,
+        vouch_seconds=deps.limits.vouch_lifetime.total_seconds(),
     )
-    return UploadPlaced(bucket=deps.objects.bucket, key=key, begun=begun)
 
 
 async def sign_parts(question: SignParts, deps: Deps) -> SignedParts:
@@ -147,7 +158,7 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
         upload_id=fact.upload_id,
         bytes=fact.bytes,
         etag=found.etag,
-        detected_type=domain.sniff(found.head),
+        detected_type=detect_type(found.head),
         registration=fact.registration,
         claim_id=fact.claim_id,
         stored_at=deps.now(),
@@ -162,15 +173,13 @@ async def finish_upload(event: Event[UploadReceived], deps: Deps) -> None:
 
 
 async def _complete(fact: UploadReceived, deps: Deps) -> Stat | None:
-    """What the store holds, once the parts are joined; its own proof spares us the look.
+    """What the store holds, once the parts are joined.
 
     Raises:
         Unavailable: neither the session nor the object is there, which is how a join looks whose
             answer we missed: it is too early to call the bytes lost.
     """
-    key, proof = fact.bytes.key, fact.proof
-    if proof is not None and deps.now() < proof.valid_until and key not in deps.erased:
-        return Stat(fact.bytes.size_bytes, proof.etag, deps.now(), proof.head)
+    key = fact.bytes.key
     if fact.multipart is None:
         return await deps.objects.peek(key, domain.HEAD_BYTES)
     parts = [(part.number, part.etag) for part in fact.multipart.parts]

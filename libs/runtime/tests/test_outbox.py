@@ -30,9 +30,7 @@ class FakeSession:
 
     async def write(self, table: str, sql: str, parameters: Mapping[str, Any]) -> None:
         assert table == "outbox"
-        columns = [[(name, value) for value in values] for name, values in parameters.items()]
-        for row in map(dict, zip(*columns, strict=True)):
-            self.rows.append({**row, "headers": json.loads(row["headers"])})
+        self.rows += json.loads(parameters["rows"])
 
 
 def outbox() -> tuple[Outbox, FakeSession]:

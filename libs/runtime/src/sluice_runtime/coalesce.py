@@ -1,7 +1,7 @@
 """Gathers what arrives while the last round is still under way, and does it in one go.
 
-Alone, an item is handled at once; under load rounds grow by themselves, and a round after a large
-one waits for a moment to grow further. What makes a busy service cheap does not make an idle one
+Alone, an item is handled at once; under load rounds grow by themselves, and a round after a larger
+one waits for a moment to grow as large. What makes a busy service cheap does not make an idle one
 slow.
 """
 
@@ -44,7 +44,7 @@ class Coalescer(Generic[T, R]):
         taken: list[tuple[T, asyncio.Future[R]]] = []
         try:
             while self._waiting:
-                if len(taken) >= BUSY:
+                if BUSY <= len(taken) > len(self._waiting):
                     await asyncio.sleep(_LINGER_SECONDS)
                 taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._round(taken)

@@ -4,7 +4,6 @@ Outbox: a fact is written in the transaction that makes it true; the relay publi
 Inbox: a consumer remembers the ids of the facts it has taken, in the transaction of their effect.
 """
 
-import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import uuid6
+from pydantic_core import to_json
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -181,30 +181,23 @@ async def insert_many(
     """Insert rows of one shape in a single statement, however many they are."""
     if not rows:
         return
-    names = tuple(rows[0])
-    columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in names}
-    for name in names:
-        if isinstance(table.c[name].type, JSONB):
-            columns[name] = [json.dumps(value) for value in columns[name]]
-    await session.write(table.name, _insert_statement(table, names, skip_known), columns)
+    statement = _insert_statement(table, tuple(rows[0]), skip_known)
+    await session.write(table.name, statement, {"rows": as_document(rows)})
+
+
+def as_document(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as one parameter, for `json_to_recordset`: whatever their number, it is one prepared
+    statement, and writing it takes a third of the time that an array for each column takes."""
+    return to_json(rows, inf_nan_mode="strings").decode()
 
 
 @cache
 def _insert_statement(table: Table, names: tuple[str, ...], skip_known: bool) -> str:
-    """Columns travel as arrays, so that one prepared statement serves every number of rows."""
-    arrays = []
-    for name in names:
-        kind = table.c[name].type
-        sent = "text" if isinstance(kind, JSONB) else kind.compile(_DIALECT)
-        arrays.append(f"cast(:{name} as {sent.partition(' COLLATE')[0]}[])")
-    selected = ", ".join(
-        f"cast(v{n} as jsonb)" if isinstance(table.c[name].type, JSONB) else f"v{n}"
-        for n, name in enumerate(names)
-    )
-    aliases = ", ".join(f"v{n}" for n in range(len(names)))
+    columns = ", ".join(names)
+    typed = ", ".join(f"{name} {table.c[name].type.compile(_DIALECT)}" for name in names)
     return (
-        f"insert into {table.name} ({', '.join(names)}) select {selected} "  # noqa: S608 - names
-        f"from unnest({', '.join(arrays)}) as given({aliases})"
+        f"insert into {table.name} ({columns}) select {columns} "  # noqa: S608 - names
+        f"from json_to_recordset(cast(:rows as json)) as given({typed})"
         + (" on conflict do nothing" if skip_known else "")
     )
 

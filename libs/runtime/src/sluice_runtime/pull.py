@@ -99,8 +99,8 @@ class PullReader:
         return tuple(self._arrived)
 
     async def _linger(self) -> None:
-        """Let a batch grow for a moment when the last one was large: a lone message never waits."""
-        if self._arrived and self._last_size >= BUSY:
+        """Let a batch grow for a moment to the size of the last one; a lone message never waits."""
+        if self._last_size >= BUSY and 0 < len(self._arrived) < self._last_size:
             await asyncio.sleep(self._linger_seconds)
         self._last_size = len(self._arrived)
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     DateTime,
@@ -14,6 +15,8 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    any_,
+    bindparam,
     or_,
     select,
 )
@@ -58,7 +61,14 @@ cursors = Table(
 )
 # There is one cursor; its row also keeps two notifiers from writing at the same time.
 _CURSOR = 1
-
+_LOCK_CURSOR = select(cursors).where(cursors.c.id == _CURSOR).with_for_update()
+_MOVE = f"""
+    update cursors set stream_created = :stream_created, position = :position where id = {_CURSOR}
+"""  # noqa: S608 - a constant
+_KNOWN = select(events.c.event_id).where(
+    events.c.event_id == any_(bindparam("ids", type_=ARRAY(Text)))
+)
+_LAST = select(counters).where(counters.c.tenant == any_(bindparam("tenants", type_=ARRAY(Text))))
 
 _COUNT = """
     insert into counters (tenant, last)
@@ -75,26 +85,25 @@ class SqlLog:
 
     async def lock_cursor(self) -> Cursor:
         """The cursor, held until this transaction ends."""
-        first = insert(cursors).values(id=_CURSOR, position=0).on_conflict_do_nothing()
-        await self._session.execute(first)
-        query = select(cursors).where(cursors.c.id == _CURSOR).with_for_update()
-        row = (await self._session.execute(query)).one()
+        row = (await self._session.execute(_LOCK_CURSOR)).first()
+        if row is None:
+            first = insert(cursors).values(id=_CURSOR, position=0).on_conflict_do_nothing()
+            await self._session.execute(first)
+            row = (await self._session.execute(_LOCK_CURSOR)).one()
         return Cursor(row.stream_created, row.position)
 
     async def move_cursor(self, cursor: Cursor) -> None:
         values = {"stream_created": cursor.stream_created, "position": cursor.position}
-        statement = cursors.update().where(cursors.c.id == _CURSOR).values(values)
-        await self._session.execute(statement)
+        await self._session.write(cursors.name, _MOVE, values)
 
     async def known(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the ids that the log holds."""
-        query = select(events.c.event_id).where(events.c.event_id.in_(event_ids))
-        return set((await self._session.execute(query)).scalars())
+        return set((await self._session.execute(_KNOWN, {"ids": list(event_ids)})).scalars())
 
     async def last(self, tenants: Sequence[str]) -> dict[str, int]:
         """The newest sequence of each tenant that has one."""
-        query = select(counters).where(counters.c.tenant.in_(tenants))
-        return {row.tenant: row.last for row in await self._session.execute(query)}
+        rows = await self._session.execute(_LAST, {"tenants": list(tenants)})
+        return {row.tenant: row.last for row in rows}
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Write entries, and the newest sequence of their tenants."""

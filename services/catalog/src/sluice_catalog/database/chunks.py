@@ -31,6 +31,10 @@ _GAPS = text("""
     order by start_ts limit :most
 """)
 
+_KNOWN = select(chunks.c.chunk_id, chunks.c.file_path).where(
+    chunks.c.chunk_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+)
+
 
 class ChunkNotFound(NotFound):
     code = "chunk-not-found"
@@ -45,9 +49,8 @@ class SqlChunks:
 
     async def known(self, chunk_ids: Sequence[UUID]) -> dict[UUID, str]:
         """The keys of those of the chunks that are there."""
-        ids = bindparam("ids", list(chunk_ids), ARRAY(Uuid))
-        query = select(chunks.c.chunk_id, chunks.c.file_path).where(chunks.c.chunk_id == any_(ids))
-        return {row.chunk_id: row.file_path for row in await self._session.execute(query)}
+        rows = await self._session.execute(_KNOWN, {"ids": list(chunk_ids)})
+        return {row.chunk_id: row.file_path for row in rows}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
         """The chunk, its row held until this transaction ends; raises `ChunkNotFound`."""

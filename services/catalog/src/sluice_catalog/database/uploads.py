@@ -8,19 +8,27 @@ from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select,
 from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import tombstones, uploads
 from sluice_catalog.domain import Upload
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import Session, as_document, insert_many
 
 _SAVED = ("upload_id", "status", "sequence", "deadline", "claim_id", "claimed_until")
 _SAVE = """
     update uploads set status = given.status, sequence = given.sequence,
         deadline = given.deadline, claim_id = given.claim_id, claimed_until = given.claimed_until
-    from unnest(
-        cast(:upload_id as text[]), cast(:status as text[]), cast(:sequence as integer[]),
-        cast(:deadline as timestamptz[]), cast(:claim_id as text[]),
-        cast(:claimed_until as timestamptz[])
-    ) as given(upload_id, status, sequence, deadline, claim_id, claimed_until)
+    from json_to_recordset(cast(:rows as json)) as given(
+        upload_id text, status text, sequence integer, deadline timestamptz, claim_id text,
+        claimed_until timestamptz
+    )
     where uploads.upload_id = given.upload_id
 """
+# Written once: where every upload passes, putting a query together costs more than running it.
+_IDS = bindparam("ids", type_=ARRAY(Text))
+_LOCK_MANY = (
+    select(uploads)
+    .where(uploads.c.upload_id == any_(_IDS))
+    .order_by(uploads.c.upload_id)
+    .with_for_update()
+)
+_BURIED = select(tombstones.c.upload_id).where(tombstones.c.upload_id == any_(_IDS))
 
 
 class SqlUploads:
@@ -53,21 +61,16 @@ class SqlUploads:
 
     async def lock_many(self, upload_ids: Sequence[str]) -> dict[str, Upload]:
         """Those of the uploads that exist, locked in one order, by id."""
-        query = (
-            select(uploads)
-            .where(uploads.c.upload_id == any_(bindparam("ids", list(upload_ids), ARRAY(Text))))
-            .order_by(uploads.c.upload_id)
-            .with_for_update()
-        )
-        found = [upload_of(row) for row in await self._session.execute(query)]
+        rows = await self._session.execute(_LOCK_MANY, {"ids": list(upload_ids)})
+        found = [upload_of(row) for row in rows]
         return {upload.upload_id: upload for upload in found}
 
     async def save(self, saved: Sequence[Upload]) -> None:
         """Write what may change of uploads, in one statement."""
         if not saved:
             return
-        columns = {name: [getattr(one, name) for one in saved] for name in _SAVED}
-        await self._session.write("uploads", _SAVE, columns)
+        rows = [{name: getattr(one, name) for name in _SAVED} for one in saved]
+        await self._session.write("uploads", _SAVE, {"rows": as_document(rows)})
 
     async def extend_claim(self, upload_id: str, claim_id: str, until: datetime) -> bool:
         """Whether the claim was still held and now lasts `until`."""
@@ -95,8 +98,8 @@ class SqlUploads:
 
     async def buried(self, upload_ids: Sequence[str]) -> set[str]:
         """Those of the uploads that were deleted."""
-        query = select(tombstones.c.upload_id).where(tombstones.c.upload_id.in_(upload_ids))
-        return set((await self._session.execute(query)).scalars())
+        found = await self._session.execute(_BURIED, {"ids": list(upload_ids)})
+        return set(found.scalars())
 
 
 def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -28,6 +28,15 @@ from sluice_contracts.facts import StatusChanged
 from sluice_contracts.statuses import Kind
 from sluice_runtime.database import Inbox, Outbox, Session, insert_many, transaction
 
+_STEPS = (
+    select(status_history.c.id, func.max(status_history.c.sequence).label("steps"))
+    .where(
+        status_history.c.kind == bindparam("of_kind", type_=Text),
+        status_history.c.id == any_(bindparam("ids", type_=ARRAY(Text))),
+    )
+    .group_by(status_history.c.id)
+)
+
 
 class SqlWork:
     """Everything inside one transaction. Without `commit()` none of it happened."""
@@ -74,15 +83,7 @@ class SqlWork:
 
     async def steps_of(self, kind: Kind, ids: Sequence[str]) -> dict[str, int]:
         """As `steps_taken`, of several things; one without a history is left out."""
-        query = (
-            select(status_history.c.id, func.max(status_history.c.sequence).label("steps"))
-            .where(
-                status_history.c.kind == kind,
-                status_history.c.id == any_(bindparam("ids", list(ids), ARRAY(Text))),
-            )
-            .group_by(status_history.c.id)
-        )
-        rows = await self._session.execute(query)
+        rows = await self._session.execute(_STEPS, {"of_kind": kind, "ids": list(ids)})
         return {row.id: row.steps for row in rows}
 
     def now(self) -> datetime:

@@ -164,8 +164,9 @@ async def _take_form_files(
         if event.data.upload_id in buried:
             with tracing(trace_of(event.envelope)):
                 objects.append(_discard(event.data, work))
-    await work.objects.add(objects)
+    # What has to be asked comes first: all that is written then goes out at once.
     await make(owned, work)
+    await work.objects.add(objects)
     for event in owned:
         await keep_answer(event.data, work)
     return {event.envelope.id for event in events if event.data.upload_id in buried}

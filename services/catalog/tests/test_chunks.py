@@ -9,10 +9,8 @@ from sluice_catalog.domain import first_change
 from sluice_catalog.usecases.chunks import find_gaps, get_chunk, list_chunks
 from sluice_catalog.usecases.objects import take_news
 from sluice_contracts.facts import (
-    MediaFacts,
     ObjectDamaged,
     ObjectDiscarded,
-    ObjectInspected,
     ObjectRejected,
     ObjectVerified,
     StatusChanged,
@@ -185,28 +183,10 @@ class TestLastSeen:
 
 
 class TestOtherNews:
-    async def test_what_is_read_from_a_chunk_is_shown(self) -> None:
-        world = await with_chunks(1)
-        read = MediaFacts(duration_seconds=59.5)
-        await hear(
-            world,
-            ObjectInspected(
-                tenant="dev", upload_id=upload_id(), readable=True, media=read, inspected_at=NOW
-            ),
-        )
-        view = await get_chunk(GetChunk(tenant="dev", chunk_id=chunk_id()), world.deps())
-        assert (view.duration_sec, view.true_duration_seconds) == (60, 59.5)
-
     async def test_news_that_come_too_early_do_no_harm(self) -> None:
         world = FakeWorld()
-        await hear(
-            world,
-            ObjectInspected(
-                tenant="dev", upload_id=upload_id(), readable=True, media=None, inspected_at=NOW
-            ),
-            ObjectVerified(tenant="dev", upload_id=upload_id(), sha256=SHA, verified_at=NOW),
-            stored(),
-        )
+        verified = ObjectVerified(tenant="dev", upload_id=upload_id(), sha256=SHA, verified_at=NOW)
+        await hear(world, verified, stored())
         assert steps(world) == BORN
 
     async def test_a_damaged_object_is_marked_and_its_chunk_stays(self) -> None:

@@ -134,9 +134,15 @@ CATALOG_OBJECTS = Consumer(
         facts.ObjectCheckStarted,
         facts.ObjectVerified,
         facts.ObjectDamaged,
-        facts.ObjectInspected,
         facts.ObjectDeleted,
     ),
+)
+# In a lane of its own, because somebody waits for the facts above and nobody for these.
+CATALOG_FINDINGS = Consumer(
+    name="catalog-findings",
+    service="catalog",
+    stream=EVENTS,
+    reads=(facts.ObjectInspected,),
 )
 ADVISORY_SWEEPER = Consumer(
     name="advisory-sweeper",
@@ -171,6 +177,7 @@ CONSUMERS = (
     STORAGE_DELETIONS,
     INSPECTOR_OBJECTS,
     CATALOG_OBJECTS,
+    CATALOG_FINDINGS,
     ADVISORY_SWEEPER,
     WORKER_TRANSCRIPTIONS,
     WORKER_CHUNKS,

@@ -21,7 +21,7 @@ from sluice_runtime.broker import connected
 from sluice_runtime.dead_letters import settle_failure
 from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.facts import until_available
-from sluice_runtime.pull import BUSY, PullReader
+from sluice_runtime.pull import PullReader
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +49,8 @@ class BatchListener:
     ) -> None:
         """`handle` takes effect for all events it is given, or for none and raises.
 
-        `rounds` is how many batches may be under way at once. After a large or full one its
-        place rests `rest` times as long as it took, two seconds at most: work nobody waits for
-        yields to the other.
+        `rounds` is how many batches may be under way at once. After each its place rests `rest`
+        times as long as it took, two seconds at most: work nobody waits for yields to the other.
         """
         self._broker = broker
         self._consumer = consumer
@@ -132,10 +131,8 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
-            if self._rest and len(messages) >= min(BUSY, self._consumer.parallel):
-                rest = self._rest * (time.monotonic() - began)
-                await asyncio.sleep(min(rest, _LONGEST_REST_SECONDS))
-            self._places.release()
+            rest = min(self._rest * (time.monotonic() - began), _LONGEST_REST_SECONDS)
+            asyncio.get_running_loop().call_later(rest, self._places.release)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:
         read: list[tuple[Msg, Event[Any]]] = []

@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from sluice_contracts.envelope import Envelope, Event, wrap
 from sluice_contracts.facts import Fact
 from sluice_contracts.topology import Consumer
-from sluice_runtime.broker import connected
+from sluice_runtime.broker import connected, undecoded
 from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.publish import Letter, publish
 from sluice_runtime.trace import current_trace, trace_of, tracing
@@ -102,7 +102,7 @@ class Listener:
             pull_sub=PullSub(batch_size=consumer.parallel, timeout=1.0),
             max_workers=consumer.parallel,
             inbox_prefix=inbox,
-            decoder=_raw,
+            decoder=undecoded,
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )
         subscriber(self._on_message)
@@ -126,10 +126,6 @@ class Listener:
                 await until_available(lambda: handle(event), envelope.type)
             finally:
                 keep.cancel()
-
-
-async def _raw(message: NatsMessage, _: Callable[[NatsMessage], Any]) -> bytes:
-    return message.body
 
 
 async def _keep_alive(message: NatsMessage, consumer: Consumer) -> None:

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 
 from sluice_contracts.base import Contract
 from sluice_contracts.questions import Failure, FailureDetail, Question
-from sluice_runtime.broker import connected
+from sluice_runtime.broker import connected, undecoded
 from sluice_runtime.errors import SluiceError, Unavailable, revive
 from sluice_runtime.trace import current_trace, new_trace, tracing
 
@@ -80,10 +80,6 @@ def _read_reply(question: Question[A], data: bytes) -> A:
     return answer
 
 
-async def _raw(message: NatsMessage, _: Callable[[NatsMessage], Any]) -> bytes:
-    return message.body
-
-
 class Answers:
     """Binds use cases to the questions of one service; each is answered by one process."""
 
@@ -95,7 +91,7 @@ class Answers:
         """Answer every `question` with what `handle` returns."""
         assert self._service == question.SERVICE, f"{question.subject()} is not ours to answer"
         subscriber = self._broker.subscriber(
-            question.subject(), queue=self._service, decoder=_raw, max_workers=_PARALLEL
+            question.subject(), queue=self._service, decoder=undecoded, max_workers=_PARALLEL
         )
 
         async def answer(message: NatsMessage) -> bytes:

@@ -53,8 +53,8 @@ def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
         render_lifetime=settings.render_lifetime,
     )
     subscribers.bind(service.broker, deps)
-    listener = subscribers.listen(service.broker, deps)
-    service.beside(listener.name, listener.run)
+    for listener in subscribers.listen(service.broker, deps):
+        service.beside(listener.name, listener.run)
 
     async def probe() -> Mapping[str, bool]:
         return {"database": await is_reachable(engine)}

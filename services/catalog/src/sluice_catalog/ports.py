@@ -178,7 +178,8 @@ class Messages(Protocol):
 
 
 class Media(Protocol):
-    async def keep(self, fact: ObjectInspected) -> None: ...
+    async def keep(self, facts: Sequence[ObjectInspected]) -> None: ...
+    async def forget(self, upload_id: str) -> None: ...
 
 
 class Keys(Protocol):

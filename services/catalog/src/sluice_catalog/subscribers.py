@@ -12,6 +12,7 @@ from sluice_catalog.usecases import (
     chunks,
     devices,
     direct,
+    findings,
     keys,
     messages,
     objects,
@@ -24,14 +25,22 @@ from sluice_catalog.usecases import (
     uploads,
 )
 from sluice_contracts import questions
-from sluice_contracts.topology import CATALOG_OBJECTS
+from sluice_contracts.topology import CATALOG_FINDINGS, CATALOG_OBJECTS
 from sluice_runtime.batch_listener import BatchListener
 from sluice_runtime.rpc import Answers
 
+# Of each stretch of time so much more is left to others than is spent on what nobody waits for.
+_REST = 12.0
 
-def listen(broker: NatsBroker, deps: Deps) -> BatchListener:
-    """What storage says about objects; many facts take effect in one transaction."""
-    return BatchListener(broker, CATALOG_OBJECTS, partial(objects.take_news, deps=deps))
+
+def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
+    """What is said about objects; many facts take effect in one transaction."""
+    take_news = partial(objects.take_news, deps=deps)
+    take_findings = partial(findings.take_findings, deps=deps)
+    return (
+        BatchListener(broker, CATALOG_OBJECTS, take_news),
+        BatchListener(broker, CATALOG_FINDINGS, take_findings, rest=_REST),
+    )
 
 
 def bind(broker: NatsBroker, deps: Deps) -> None:

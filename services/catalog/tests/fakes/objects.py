@@ -72,5 +72,9 @@ class FakeMedia:
     def __init__(self, tables: FakeTables) -> None:
         self._tables = tables
 
-    async def keep(self, fact: ObjectInspected) -> None:
-        self._tables.media[fact.upload_id] = fact
+    async def keep(self, facts: Sequence[ObjectInspected]) -> None:
+        self._tables.media |= {fact.upload_id: fact for fact in facts}
+
+    async def forget(self, upload_id: str) -> None:
+        if all(one.upload_id != upload_id for one in self._tables.objects.values()):
+            self._tables.media.pop(upload_id, None)

@@ -96,7 +96,7 @@ class CallPromises:
                 media=MediaFacts(duration_seconds=1.5),
                 inspected_at=work.now(),
             )
-            await work.media.keep(fact)
+            await work.media.keep([fact])
             assert (await work.calls.view("dev", one.call_id)).duration_seconds == 1.5
 
     async def test_calls_are_listed_newest_first_page_by_page(self, open_work: Open) -> None:

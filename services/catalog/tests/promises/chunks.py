@@ -163,13 +163,36 @@ class ChunkPromises:
             inspected = ObjectInspected(
                 tenant="dev", upload_id=one.upload_id, readable=True, media=read, inspected_at=now
             )
-            await work.media.keep(inspected)
-            assert (await work.chunks.view("dev", one.chunk_id)).true_duration_seconds == 59.5
             broken = inspected.model_copy(
                 update={"readable": False, "reason": "broken", "media": None}
             )
-            await work.media.keep(broken)
+            await work.media.keep([broken, inspected])
+            assert (await work.chunks.view("dev", one.chunk_id)).true_duration_seconds == 59.5
+            await work.media.keep([broken])
+            await work.media.keep([])
             assert await work.chunks.view("dev", one.chunk_id) == view
+
+    async def test_what_was_read_is_forgotten_only_when_there_is_no_object(
+        self, open_work: Open
+    ) -> None:
+        async with open_work() as work:
+            now = work.now()
+            first, second = chunk(1, now), chunk(2, now)
+            await keep(work, first)
+            read = MediaFacts(duration_seconds=59.5)
+            for one in (first, second):
+                inspected = ObjectInspected(
+                    tenant="dev",
+                    upload_id=one.upload_id,
+                    readable=True,
+                    media=read,
+                    inspected_at=now,
+                )
+                await work.media.keep([inspected])
+                await work.media.forget(one.upload_id)
+            await keep(work, second)
+            assert (await work.chunks.view("dev", first.chunk_id)).true_duration_seconds == 59.5
+            assert (await work.chunks.view("dev", second.chunk_id)).true_duration_seconds is None
 
     async def test_chunks_are_listed_latest_first_page_by_page(self, open_work: Open) -> None:
         async with open_work() as work:

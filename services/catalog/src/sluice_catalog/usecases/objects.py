@@ -26,7 +26,6 @@ from sluice_contracts.facts import (
     ObjectCheckStarted,
     ObjectDamaged,
     ObjectDeleted,
-    ObjectInspected,
     ObjectRejected,
     ObjectStored,
     ObjectVerified,
@@ -66,7 +65,6 @@ News = (
     | ObjectVerified
     | ObjectDamaged
     | ObjectDeleted
-    | ObjectInspected
 )
 
 
@@ -106,10 +104,9 @@ async def _take(fact: News, work: Work) -> None:
             await work.objects.mark([fact.upload_id], state="damaged")
             failed = (RecordingStatus.FAILED,)
             await _advance(work, fact.upload_id, failed, actor=_ACTOR, reason=fact.detail)
-        case ObjectInspected():
-            await work.media.keep(fact)
         case ObjectDeleted():
             await work.objects.remove_discarded(fact.key)
+            await work.media.forget(fact.upload_id)
 
 
 async def _reply(event: Event[News], owned: bool, deps: Deps) -> None:

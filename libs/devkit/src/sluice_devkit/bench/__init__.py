@@ -31,7 +31,8 @@ async def measure(*, large_bytes: int, small_count: int, rounds: int) -> list[Fi
         async with (
             Stack(Path(folder)) as stack,
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CLIENTS * 2),
+                # Shorter than any server keeps one: none is to be closed just as it is used again.
+                connector=aiohttp.TCPConnector(limit=CLIENTS * 2, keepalive_timeout=2),
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as http,
         ):

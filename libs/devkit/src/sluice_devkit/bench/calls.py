@@ -1,7 +1,9 @@
 """The calls door: large files by form, one at a time and several at once."""
 
 import asyncio
+import json
 import statistics
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -29,10 +31,10 @@ class Calls:
         direct: list[float] = []
         sent: list[float] = []
         for _ in range(rounds):
-            await settle()
-            direct.append(await timed(lambda: self._put(size)))
-            await settle()
-            sent.append(await timed(lambda: self._send(size)))
+            await settle(self._stack)
+            direct.append(await self._put(size))
+            await settle(self._stack)
+            sent.append(await self._send(size))
         memory = Memory(self._stack.pids["gateway"])
         async with memory:
             await asyncio.gather(*(self._send(size // _AT_ONCE) for _ in range(_AT_ONCE)))
@@ -52,11 +54,25 @@ class Calls:
             ),
         ]
 
-    async def _put(self, size: int) -> None:
+    async def _put(self, size: int) -> float:
+        """How many seconds one body took straight to the store; it is removed again."""
         (url,) = self._direct.urls(1)
-        await self._direct.put(url, zeros(size), size)
+        seconds = await timed(lambda: self._direct.put(url, zeros(size), size))
+        await self._direct.delete(url)
+        return seconds
 
-    async def _send(self, size: int) -> None:
+    async def _send(self, size: int) -> float:
+        """How many seconds one call took; it is removed again."""
+        began = time.perf_counter()
+        call_id = await self._upload(size)
+        seconds = time.perf_counter() - began
+        async with self._http.delete(
+            f"{self._stack.url}/api/v1/calls/{call_id}", headers={"X-API-Key": self._stack.key}
+        ) as response:
+            response.raise_for_status()
+        return seconds
+
+    async def _upload(self, size: int) -> str:
         async with self._http.post(
             f"{self._stack.url}/api/v1/calls/upload",
             data=_form(size),
@@ -68,6 +84,7 @@ class Calls:
             text = await response.text()
             if response.status not in (201, 202):
                 raise RuntimeError(f"a call was answered {response.status}: {text}")
+            return str(json.loads(text)["call_id"])
 
 
 async def _form(size: int) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ import psycopg
 from sluice_devkit.assets import SAMPLE_RATE
 from sluice_devkit.bench.figures import SMALL, Figure, at, rate
 from sluice_devkit.bench.recordings import against
-from sluice_devkit.bench.roads import Direct
+from sluice_devkit.bench.roads import Direct, settle
 from sluice_devkit.credentials import ADMINISTRATOR_KEY
 from sluice_devkit.stack import Stack
 
@@ -70,7 +70,9 @@ class Chunks:
         sent: list[float] = []
         await rate(64, self._send)
         for _ in range(rounds):
+            await settle(self._stack)
             direct.append(await rate(count, self._direct.puts(self._direct.urls(count), SMALL)))
+            await settle(self._stack)
             sent.append(await rate(count, self._send))
         return against("64 KiB chunks by form, 16 clients, against direct PUTs", sent, direct)
 
@@ -103,6 +105,7 @@ class Chunks:
         """Pages by point and time out of very many rows: the first, and one far behind."""
         point = uuid4()
         await self._fill(point, rows)
+        await settle(self._stack)
         milliseconds: dict[str, list[float]] = {"1": [], "10,000": []}
         far = max(0, rows - min(10_000, rows // _PAGE - 1) * _PAGE)
         for _ in range(_WARM_UP):

@@ -21,21 +21,25 @@ class Recordings:
         self._stack = stack
         self._http = http
         self._direct = direct
+        self._key = {"X-API-Key": stack.key}
 
     async def urls(self, count: int) -> list[str]:
         """Presigned uploads of the gateway."""
         urls: list[str] = []
         while len(urls) < count:
-            wanted = min(_PRESIGN_MOST, count - len(urls))
-            items = [{"filename": "bench.wav", "contentType": "audio/wav"}] * wanted
-            async with self._http.post(
-                f"{self._stack.url}/uploads/presign",
-                json={"items": items},
-                headers={"X-API-Key": self._stack.key},
-            ) as response:
-                response.raise_for_status()
-                urls += [item["upload_url"] for item in (await response.json())["items"]]
+            _, more = await self._presign(min(_PRESIGN_MOST, count - len(urls)))
+            urls += more
         return urls
+
+    async def _presign(self, count: int) -> tuple[str, list[str]]:
+        """A new batch, and the URLs of its uploads."""
+        items = [{"filename": "bench.wav", "contentType": "audio/wav"}] * count
+        async with self._http.post(
+            f"{self._stack.url}/uploads/presign", json={"items": items}, headers=self._key
+        ) as response:
+            response.raise_for_status()
+            answer = await response.json()
+        return answer["batch_id"], [item["upload_url"] for item in answer["items"]]
 
     async def large(self, size: int, rounds: int) -> list[Figure]:
         """One large body at a time, both roads in turns."""
@@ -44,14 +48,17 @@ class Recordings:
         memory = Memory(self._stack.pids["gateway"])
 
         async def put(url: str) -> float:
-            await settle()
+            await settle(self._stack)
             return await timed(lambda: self._direct.put(url, zeros(size), size))
 
         for _ in range(rounds):
-            direct.append(await put(*self._direct.urls(1)))
-            (url,) = await self.urls(1)
+            (url,) = self._direct.urls(1)
+            direct.append(await put(url))
+            await self._direct.delete(url)
+            batch_id, (url,) = await self._presign(1)
             async with memory:
                 relayed.append(await put(url))
+            await self._delete(batch_id)
         best = [size / MIB / min(seconds) for seconds in (direct, relayed)]
         ratio = statistics.median(direct) / statistics.median(relayed)
         note = f"{size / MIB:.0f} MiB; best {best[1]:.0f} MiB/s, direct {best[0]:.0f} MiB/s"
@@ -60,13 +67,23 @@ class Recordings:
             Figure("gateway memory above idle meanwhile", memory.above_idle_mib, "MiB", at_most=64),
         ]
 
+    async def _delete(self, batch_id: str) -> None:
+        """Remove a batch with its bytes."""
+        async with self._http.delete(
+            f"{self._stack.url}/batches/{batch_id}", headers=self._key
+        ) as response:
+            response.raise_for_status()
+
     async def small(self, count: int, rounds: int) -> Figure:
         """Many small bodies from 16 clients, both roads in turns."""
         direct: list[float] = []
         relayed: list[float] = []
         for _ in range(rounds):
+            await settle(self._stack)
             direct.append(await rate(count, self._direct.puts(self._direct.urls(count), SMALL)))
-            relayed.append(await rate(count, self._direct.puts(await self.urls(count), SMALL)))
+            urls = await self.urls(count)
+            await settle(self._stack)
+            relayed.append(await rate(count, self._direct.puts(urls, SMALL)))
         return against(
             "64 KiB uploads, 16 clients, per second against direct PUTs", relayed, direct
         )

@@ -2,17 +2,23 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiohttp
+import nats
+from nats.aio.client import Client
 
+from sluice_contracts.topology import CONSUMERS, TASKS, Consumer
 from sluice_devkit.stack import Stack
 from sluice_runtime.objects import ObjectStore
 
 CHUNK_BYTES = 256 * 1024
 _CHUNK = bytes(CHUNK_BYTES)
+_REST_SECONDS = 300.0
 
 
 async def zeros(length: int) -> AsyncIterator[bytes]:
@@ -50,11 +56,42 @@ class Direct:
                 raise RuntimeError(f"PUT was answered {response.status}")
             return response.status
 
+    async def delete(self, url: str) -> None:
+        """Remove what was sent to a signed URL: it is not to fill disk and memory meanwhile."""
+        await self._store.delete(
+            unquote(urlsplit(url).path).removeprefix(f"/{self._store.bucket}/")
+        )
+
     def puts(self, urls: list[str], body: bytes) -> Callable[[], Awaitable[int]]:
         """Sends `body` to another of the URLs with each call."""
         return lambda: self.put(urls.pop(), body, len(body))
 
 
-async def settle() -> None:
-    """What was measured before must not slow down what comes next through the page cache."""
+async def settle(stack: Stack) -> None:
+    """What was measured before must slow down nothing that comes next: neither by what services do
+    behind their answers, nor through the page cache.
+
+    Raises:
+        RuntimeError: the services did not come to rest.
+    """
+    connection = await nats.connect(
+        stack.nats_url,
+        user="topology",
+        password=stack.nats_users["topology"],
+        inbox_prefix=b"_INBOX_topology",
+    )
+    try:
+        until = time.monotonic() + _REST_SECONDS
+        for consumer in CONSUMERS:
+            while consumer.stream is not TASKS and await _is_busy(connection, consumer):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"{consumer.name} did not come to rest")
+                await asyncio.sleep(0.1)
+    finally:
+        await connection.close()
     await asyncio.to_thread(os.sync)
+
+
+async def _is_busy(connection: Client, consumer: Consumer) -> bool:
+    info = await connection.jetstream(timeout=10).consumer_info(consumer.stream.name, consumer.name)
+    return bool(info.num_pending or info.num_ack_pending)

@@ -5,6 +5,7 @@ Memory is bounded by the parts in flight; nothing is written to a disk of ours.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from sluice_runtime.errors import Rejected
 # Bodies up to this size are held whole, which lets the store check their MD5.
 WHOLE_BYTES = 1024**2
 _HEAD_BYTES = 512
+_PIECE_BYTES = 1024**2
+_PIECE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
 
     async def hashed() -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in body:
+        async for chunk in _gathered(body):
             digest.update(chunk)
             sent += len(chunk)
             yield chunk
@@ -90,6 +93,20 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
     if etag != md5.hexdigest():
         return Sent(size, digest.hexdigest())
     return Sent(size, digest.hexdigest(), etag=etag, head=data[:_HEAD_BYTES])
+
+
+async def _gathered(body: Body) -> AsyncIterator[bytes]:
+    """`body` in larger pieces: each of them costs the event loop, the network and the store the
+    same, whatever its size. A sender that takes its time is not waited for."""
+    held, size, until = list[bytes](), 0, time.monotonic() + _PIECE_SECONDS
+    async for chunk in body:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= _PIECE_BYTES or time.monotonic() >= until:
+            yield b"".join(held)
+            held, size, until = [], 0, time.monotonic() + _PIECE_SECONDS
+    if held:
+        yield b"".join(held)
 
 
 def _require_all(sent: int, promised: int | None) -> None:

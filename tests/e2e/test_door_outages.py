@@ -29,7 +29,7 @@ SETTINGS = {
         "SLUICE_PART_SIZE_BYTES": str(PART_SIZE),
         "SLUICE_SINGLE_PUT_BYTES": str(PART_SIZE),
         # Longer than a gateway may take to announce what it has sent to the store.
-        "SLUICE_ORPHAN_AGE_SECONDS": "20",
+        "SLUICE_ORPHAN_AGE_SECONDS": "40",
         "SLUICE_SWEEP_INTERVAL_SECONDS": "1",
     }
 }

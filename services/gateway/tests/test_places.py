@@ -36,6 +36,7 @@ def place(n: int) -> PlaceUpload:
 class FakeStorage:
     rounds: list[int] = field(default_factory=list)
     away_in: int | None = None
+    closed: set[str] = field(default_factory=set)
 
     async def ask(self, question: Any, *, timeout_seconds: float = 5.0) -> Any:
         assert isinstance(question, PlaceUploads)
@@ -43,6 +44,8 @@ class FakeStorage:
         await asyncio.sleep(0)
         if len(self.rounds) == self.away_in:
             raise Unavailable("away", code="storage-unavailable")
+        if self.closed & {one.upload_id for one in question.uploads}:
+            raise Unavailable("being removed", code="place-closed")
         begun = UploadBegun(put_url="http://store/whole", part_size=1)
         return UploadsPlaced(
             placed=tuple(
@@ -73,3 +76,12 @@ async def test_with_storage_away_those_who_asked_then_know_it_and_the_next_do_no
         await places.place(place(1))
     assert caught.value.code == "storage-unavailable"
     assert (await places.place(place(2))).key == "upl_00000002"
+
+
+async def test_a_closed_place_holds_up_nobody_else() -> None:
+    storage = FakeStorage(closed={"upl_00000002"})
+    places = CoalescedPlaces(storage)
+    answers = await asyncio.gather(
+        *(places.place(place(n)) for n in range(1, 4)), return_exceptions=True
+    )
+    assert [isinstance(one, Unavailable) for one in answers] == [False, True, False]

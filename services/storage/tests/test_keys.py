@@ -225,7 +225,7 @@ class TestPlacing:
         assert {one.bucket for one in placed} == {"media"}
         for one in placed:
             assert one.begun.put_url is not None
-            assert one.begun.put_url.startswith(f"http://store/media/{one.key}?PUT&60&")
+            assert one.begun.put_url.startswith(f"http://store/media/{one.key}?PUT&900&")
             assert one.vouch_seconds == 60
         assert not objects.sessions, "nothing is reserved"
 

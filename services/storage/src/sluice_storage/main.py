@@ -56,7 +56,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
         finishing=NamedLocks(),
         erased=Erased(),
         receipts=StreamReceipts(service.broker),
-        places=GivenOut(limits.place_lifetime),
+        places=GivenOut(limits.vouch_lifetime),
         limits=limits,
         environment=settings.environment,
         now=lambda: datetime.now(UTC),
@@ -64,6 +64,8 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     subscribers.bind(service.broker, deps)
 
     async def keep_sweeping() -> None:
+        # What an earlier process gave out is not known to this one.
+        await asyncio.sleep(limits.vouch_lifetime.total_seconds())
         while True:
             await asyncio.sleep(settings.sweep_interval_seconds)
             try:

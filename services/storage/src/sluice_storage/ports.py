@@ -14,11 +14,8 @@ from sluice_runtime.multipart import SentPart
 from sluice_runtime.objects import Listed, OpenSession, Stat
 from sluice_runtime.rpc import Asks
 
-_VOUCH_LASTS = timedelta(minutes=1)
-# From the last byte in the store to a stream that has it, however often that takes another try.
-_SAYING_TAKES = timedelta(seconds=10)
-# A body that was begun just before its signature ran out has arrived by then, or never will.
-_SENDING_TAKES = timedelta(seconds=30)
+_LONGEST_VOUCH = timedelta(minutes=1)
+_SHORTEST_VOUCH = timedelta(seconds=10)
 
 
 class Objects(Protocol):
@@ -98,14 +95,13 @@ class Limits:
 
     @property
     def vouch_lifetime(self) -> timedelta:
-        """How long after it was given a place its sender may say by itself that an object is there:
-        what it says then is read long before any sweep takes the object for an orphan."""
-        return max(timedelta(), min(_VOUCH_LASTS, self.orphan_age - _SAYING_TAKES))
+        """How long after it was given a place its sender may say by itself that an object is there.
 
-    @property
-    def place_lifetime(self) -> timedelta:
-        """How long bytes may be on their way to a place that was given out."""
-        return self.vouch_lifetime and self.vouch_lifetime + _SENDING_TAKES
+        Saying so takes up to 17 seconds when the bus is slow, and no sweep may take the object for
+        an orphan before: a quarter of their age, or nothing if that is too short to send in.
+        """
+        longest = min(_LONGEST_VOUCH, self.orphan_age / 4)
+        return longest if longest >= _SHORTEST_VOUCH else timedelta()
 
 
 @dataclass(frozen=True)

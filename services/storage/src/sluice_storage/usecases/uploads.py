@@ -52,13 +52,9 @@ async def place_recordings(question: PlaceRecordings, deps: Deps) -> Places:
 
 async def begin_upload(question: BeginUpload, deps: Deps) -> UploadBegun:
     """Sign one PUT, or open a multipart session for a very large or an unmeasured body."""
-    return await _begin(question, deps.limits.link_lifetime, deps)
-
-
-async def _begin(question: BeginUpload, lifetime: timedelta, deps: Deps) -> UploadBegun:
     size = domain.part_size(question.size_bytes, deps.limits.part_size_bytes)
     if question.size_bytes is not None and question.size_bytes <= deps.limits.single_put_bytes:
-        url = deps.objects.sign("PUT", question.key, lifetime)
+        url = deps.objects.sign("PUT", question.key, deps.limits.link_lifetime)
         return UploadBegun(put_url=url, part_size=size)
     session = await deps.objects.start_session(question.key, question.content_type)
     parts = _FIRST_PARTS
@@ -69,17 +65,23 @@ async def _begin(question: BeginUpload, lifetime: timedelta, deps: Deps) -> Uplo
 
 
 async def place_uploads(question: PlaceUploads, deps: Deps) -> UploadsPlaced:
-    """Find a place for each file and begin to send it there."""
-    placed = await asyncio.gather(*(_place(one, deps) for one in question.uploads))
+    """Find a place for each file and begin to send it there.
+
+    Raises:
+        Unavailable: what lies at one of them is being removed; nothing was begun.
+    """
+    keys = [domain.upload_key(one, deps.environment) for one in question.uploads]
+    for key in keys:
+        deps.places.give_out(key)
+    placed = await asyncio.gather(
+        *(_place(key, one, deps) for key, one in zip(keys, question.uploads, strict=True))
+    )
     return UploadsPlaced(placed=tuple(placed))
 
 
-async def _place(place: PlaceUpload, deps: Deps) -> UploadPlaced:
-    key = domain.upload_key(place, deps.environment)
-    deps.places.give_out(key)
+async def _place(key: str, place: PlaceUpload, deps: Deps) -> UploadPlaced:
     asked = BeginUpload(key=key, content_type=place.content_type, size_bytes=place.size_bytes)
-    lifetime = deps.limits.vouch_lifetime or deps.limits.link_lifetime
-    begun = await _begin(asked, lifetime, deps)
+    begun = await begin_upload(asked, deps)
     return UploadPlaced(
         bucket=deps.objects.bucket,
         key=key,

@@ -13,12 +13,14 @@ from sluice_catalog.usecases.direct import (
     plan_direct,
     reopen_direct,
 )
+from sluice_catalog.usecases.findings import take_findings
 from sluice_catalog.usecases.objects import take_news
 from sluice_catalog.usecases.uploads import plan_uploads
 from sluice_contracts.envelope import wrap
 from sluice_contracts.facts import (
     DirectUpload,
     ObjectDiscarded,
+    ObjectInspected,
     ObjectRejected,
     ObjectStored,
     RecordingDescription,
@@ -209,6 +211,17 @@ class TestRegistering:
         assert status(world) == "cancelled"
         assert world.tables.objects["k1"].state == "discarded"
         assert len(world.facts(ObjectDiscarded)) == 2
+
+    async def test_what_is_read_from_it_is_kept_unless_it_was_cancelled(
+        self, world: FakeWorld
+    ) -> None:
+        found = ObjectInspected(tenant="dev", upload_id=UPLOAD, readable=True, inspected_at=NOW)
+        events = [wrap(found, event_id=f"found{n}", source="inspector", at=NOW) for n in range(2)]
+        await take_findings(events[:1], world.deps())
+        assert world.tables.media.pop(UPLOAD) == found
+        await cancel_direct(CancelDirect(tenant="dev", upload_id=UPLOAD, actor="me"), world.deps())
+        await take_findings(events[1:], world.deps())
+        assert not world.tables.media
 
 
 class TestEnding:

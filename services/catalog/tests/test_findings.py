@@ -1,10 +1,7 @@
 """What the inspector found: kept once, whenever it comes."""
 
-from datetime import timedelta
-
 from sluice_catalog.usecases.chunks import get_chunk
 from sluice_catalog.usecases.findings import take_findings
-from sluice_catalog.usecases.upkeep import forget_old
 from sluice_contracts.facts import MediaFacts, ObjectDeleted, ObjectInspected
 from sluice_contracts.questions import GetChunk
 
@@ -65,16 +62,3 @@ async def test_a_second_object_of_a_chunk_takes_nothing_along() -> None:
     await take_findings([event(found(59.5))], world.deps())
     await hear(world, ObjectDeleted(tenant="dev", upload_id=upload_id(), key="audio/1.wav"))
     assert await length_of(world) == (60, 59.5)
-
-
-async def test_what_is_left_of_a_file_that_was_deleted_while_it_was_read_goes_in_a_day() -> None:
-    world = await with_chunks(1)
-    lost = found(1.0).model_copy(update={"upload_id": "upl_00000099"})
-    await take_findings([event(found(59.5)), event(lost, "lost")], world.deps())
-    await forget_old(world.deps())
-    assert len(world.tables.media) == 2
-    world.tables.media["upl_00000099"] = lost.model_copy(
-        update={"inspected_at": NOW - timedelta(days=2)}
-    )
-    await forget_old(world.deps())
-    assert list(world.tables.media) == [upload_id()]

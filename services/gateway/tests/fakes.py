@@ -52,6 +52,7 @@ class FakeStore:
 
     whole: dict[str, bytes] = field(default_factory=dict)
     parts: dict[int, bytes] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
     buffers: set[int] = field(default_factory=set)
     in_flight: int = 0
     most_in_flight: int = 0
@@ -66,7 +67,8 @@ class FakeStore:
 
     async def put(self, url: str, body: Body, length: int, content_type: str) -> str:
         self._require()
-        data = b"".join([chunk async for chunk in body])
+        self.pieces = [chunk async for chunk in body]
+        data = b"".join(self.pieces)
         assert len(data) == length, "HTTP would not let another length through"
         self.whole[url] = data
         return "tag"

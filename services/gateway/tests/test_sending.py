@@ -212,3 +212,23 @@ async def test_a_slow_store_holds_the_sender_back() -> None:
 
 async def _send(body: Body, world: FakeWorld) -> None:
     await send(sending(), body, world.deps())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sizes"), [(0.0, [1024**2, 1024**2, 2]), (2.0, [256 * 1024] * 8 + [2])]
+)
+async def test_a_large_body_goes_on_in_large_pieces_and_a_slow_one_as_it_comes(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int]
+) -> None:
+    now = 100.0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal now
+        for size in [256 * 1024] * 8 + [2]:
+            now += seconds
+            yield bytes(size)
+
+    monkeypatch.setattr("sluice_gateway.usecases.sending.time.monotonic", lambda: now)
+    world = FakeWorld(part_size=4 * 1024**2)
+    await send(sending(2 * 1024**2 + 2), body(), world.deps())
+    assert [len(piece) for piece in world.store.pieces] == sizes

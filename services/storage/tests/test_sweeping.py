@@ -161,6 +161,15 @@ class TestWhereSendersAndTheSweepMeet:
             await remove_object(RemoveObject(key=self.KEY), deps)
         assert set(objects.held) == {self.KEY}
 
+    async def test_a_refused_removal_closes_nothing(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        world.own(self.KEY, "stored")
+        deps = deps_of(objects, world)
+        with pytest.raises(Conflict):
+            await remove_object(RemoveObject(key=self.KEY), deps)
+        deps.places.give_out(self.KEY)
+
 
 class TestPlaces:
     def test_a_place_is_remembered_for_its_time(self, monkeypatch: pytest.MonkeyPatch) -> None:

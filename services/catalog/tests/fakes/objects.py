@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from sluice_catalog.domain import StoredObject
@@ -79,8 +78,3 @@ class FakeMedia:
     async def forget(self, upload_id: str) -> None:
         if all(one.upload_id != upload_id for one in self._tables.objects.values()):
             self._tables.media.pop(upload_id, None)
-
-    async def tidy(self, before: datetime) -> None:
-        for upload_id, fact in list(self._tables.media.items()):
-            if fact.inspected_at < before:
-                await self.forget(upload_id)

@@ -1,7 +1,6 @@
 """What inspectors read from files."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, exists
@@ -43,11 +42,6 @@ class SqlMedia:
         """Drop what was read from an upload that has no object any more."""
         there = exists().where(objects.c.upload_id == upload_id)
         await self._session.execute(delete(media).where(media.c.upload_id == upload_id, ~there))
-
-    async def tidy(self, before: datetime) -> None:
-        """Drop what was read before then from uploads that have no object any more."""
-        there = exists().where(objects.c.upload_id == media.c.upload_id)
-        await self._session.execute(delete(media).where(media.c.inspected_at < before, ~there))
 
 
 def _row(fact: ObjectInspected) -> dict[str, Any]:

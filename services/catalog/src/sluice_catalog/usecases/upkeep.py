@@ -7,18 +7,15 @@ from sluice_contracts.questions import CheckDatabase, PartState
 from sluice_runtime.errors import Unavailable
 
 _REPLAYS_KEPT = timedelta(days=7)
-_FINDINGS_KEPT = timedelta(days=1)
 
 
 async def forget_old(deps: Deps) -> None:
-    """Drop inbox ids, kept answers and findings that nobody can ask for any more."""
+    """Drop inbox ids and kept answers that nobody can ask for any more."""
     more = True
     while more:
         async with deps.work() as work:
             more = await work.inbox.forget()
             await work.replays.forget(work.now() - _REPLAYS_KEPT)
-            # A file that was deleted while it was being read.
-            await work.media.tidy(work.now() - _FINDINGS_KEPT)
             await work.commit()
 
 

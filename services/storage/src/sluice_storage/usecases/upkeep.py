@@ -92,13 +92,17 @@ async def remove_object(question: RemoveObject, deps: Deps) -> Done:
         Conflict: the catalog owns it, or waits for it, or it is being sent right now.
     """
     with deps.places.closed(question.key) as is_closed:
-        if not is_closed:
-            raise Conflict(f"{question.key} was given out just now.", code="object-owned")
-        owners = (await deps.asker.ask(FindOwners(keys=(question.key,)))).objects
-        if any(owner.state != "discarded" for owner in owners):
-            raise Conflict(f"{question.key} has an owner.", code="object-owned")
-        await erase(question.key, deps)
+        is_free = is_closed and not await _is_owned(question.key, deps)
+        if is_free:
+            await erase(question.key, deps)
+    if not is_free:
+        raise Conflict(f"{question.key} has an owner, or a sender.", code="object-owned")
     return Done()
+
+
+async def _is_owned(key: str, deps: Deps) -> bool:
+    owners = (await deps.asker.ask(FindOwners(keys=(key,)))).objects
+    return any(owner.state != "discarded" for owner in owners)
 
 
 async def sweep(deps: Deps) -> None:

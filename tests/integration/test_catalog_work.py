@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -84,6 +85,47 @@ class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]
                 return [row.subject for row in rows]
 
         return subjects
+
+
+class TestCosts:
+    """What would cost the database more with each row, or with each question, and nobody notice."""
+
+    async def test_questions_leave_statements_prepared(self, engine: AsyncEngine) -> None:
+        for _ in range(9):
+            async with open_sql_work(engine) as work:
+                assert await work.uploads.buried(["upl_00000001"]) == set()
+        async with engine.connect() as connection:
+            query = "select statement from pg_prepared_statements"
+            prepared = (await connection.execute(text(query))).scalars().all()
+        assert [one for one in prepared if "tombstones" in one]
+
+    async def test_few_of_many_uploads_are_found_by_index(self, engine: AsyncEngine) -> None:
+        many, few = 3000, 5
+        async with open_sql_work(engine) as work:
+            await work.batches.add(promises.values.batch(1, work.now()))
+            uploads = [promises.values.upload(n, work.now()) for n in range(many)]
+            await work.uploads.add(uploads)
+            await work.commit()
+        before = await _read_whole(engine)
+        for start in range(0, 100, few):
+            some = uploads[start : start + few]
+            async with open_sql_work(engine) as work:
+                locked = await work.uploads.lock_many([one.upload_id for one in some])
+                assert len(locked) == few
+                await work.uploads.save([replace(one, sequence=2) for one in some])
+                await work.commit()
+        assert await _read_whole(engine) == before
+
+
+async def _read_whole(engine: AsyncEngine) -> int:
+    """How many rows of uploads were read by going through the whole table."""
+    # The engine gives out the connection that was used last, whose counts are to be seen at once.
+    async with engine.connect() as connection:
+        await connection.execute(text("select pg_stat_force_next_flush()"))
+        await connection.commit()
+        query = "select seq_tup_read from pg_stat_user_tables where relname = 'uploads'"
+        count: int = (await connection.execute(text(query))).scalar_one()
+    return count
 
 
 MESSAGES = [f"msg_{n:08}" for n in range(3)]

@@ -81,6 +81,9 @@ def inbox_table(metadata: MetaData) -> Table:
 def make_engine(url: str) -> AsyncEngine:
     """An engine on psycopg; a database that hangs is given up after seconds, not minutes."""
     options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
+    # A prepared statement keeps the plan it got when its table was small, which would be to read
+    # it whole. Whatever is asked here has an index.
+    options += " -c enable_seqscan=off"
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
@@ -124,12 +127,14 @@ class Session:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._has_only_read = True
 
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
         """Run a query; it sees everything written before."""
         await self.flush()
+        self._has_only_read &= statement.is_select
         return await self._connection.execute(statement, parameters)
 
     async def write(self, table: str, sql: str, parameters: Mapping[str, Any]) -> None:
@@ -153,12 +158,32 @@ class Session:
             for n, (_, given) in enumerate(writes)
             for name, value in given.items()
         }
+        self._has_only_read = False
         await self._connection.execute(statement, parameters)
 
     async def commit(self) -> None:
         """Make it all happen."""
         await self.flush()
         await self._connection.commit()
+        self._has_only_read = True
+
+    async def end(self) -> None:
+        """End a transaction that wrote nothing with a commit as well: with each rollback, psycopg
+        forgets every statement it has prepared on the connection."""
+        if self._has_only_read and self._connection.in_transaction():
+            await self._connection.commit()
+
+
+@asynccontextmanager
+async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
+    """One transaction; leaving the block without `commit()` undoes what was written.
+
+    Raises `Unavailable`, as `transaction`.
+    """
+    async with transaction(engine) as connection:
+        session = Session(connection)
+        yield session
+        await session.end()
 
 
 @cache
@@ -296,8 +321,8 @@ class Inbox:
 async def is_reachable(engine: AsyncEngine) -> bool:
     """Whether the database answers right now."""
     try:
-        async with transaction(engine) as connection:
-            await connection.execute(text("select 1"))
+        async with open_session(engine) as session:
+            await session.execute(select(1))
     except Unavailable:
         return False
     return True

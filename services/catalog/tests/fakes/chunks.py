@@ -67,9 +67,9 @@ class FakeChunks:
             assert one.chunk_id not in self._tables.chunks
             self._tables.chunks[one.chunk_id] = one
 
-    async def known(self, chunk_ids: Sequence[UUID]) -> dict[UUID, str]:
+    async def known(self, starts: Mapping[UUID, datetime]) -> dict[UUID, str]:
         found = self._tables.chunks
-        return {one: found[one].file_path for one in chunk_ids if one in found}
+        return {one: found[one].file_path for one in starts if one in found}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
         found = self._tables.chunks.get(chunk_id)

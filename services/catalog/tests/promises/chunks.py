@@ -123,8 +123,9 @@ class ChunkPromises:
             await work.commit()
         async with open_work() as work:
             assert await work.chunks.lock("dev", one.chunk_id) == one
-            assert await work.chunks.known([one.chunk_id, NOBODY]) == {one.chunk_id: one.file_path}
-            assert await work.chunks.known([]) == {}
+            starts = {one.chunk_id: one.start_ts, NOBODY: one.start_ts + timedelta(days=400)}
+            assert await work.chunks.known(starts) == {one.chunk_id: one.file_path}
+            assert await work.chunks.known({}) == {}
             for look in (work.chunks.lock, work.chunks.view):
                 for tenant, id_ in (("other", one.chunk_id), ("dev", NOBODY)):
                     with pytest.raises(NotFound) as caught:

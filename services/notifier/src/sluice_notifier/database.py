@@ -21,12 +21,12 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import LogEntries, LogEntry
 from sluice_notifier.domain import Cursor, Entry
-from sluice_runtime.database import Session, insert_many, transaction
+from sluice_runtime.database import Session, insert_many, open_session
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)
@@ -80,8 +80,8 @@ _COUNT = """
 class SqlLog:
     """The log inside one transaction; without `commit()` nothing was written."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._session = Session(connection)
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def lock_cursor(self) -> Cursor:
         """The cursor, held until this transaction ends."""
@@ -169,5 +169,5 @@ def _entry(row: Row[Any]) -> LogEntry:
 @asynccontextmanager
 async def open_log(engine: AsyncEngine) -> AsyncIterator[SqlLog]:
     """The log in a transaction. Raises `Unavailable` when the database is away."""
-    async with transaction(engine) as connection:
-        yield SqlLog(connection)
+    async with open_session(engine) as session:
+        yield SqlLog(session)

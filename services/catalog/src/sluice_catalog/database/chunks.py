@@ -1,6 +1,6 @@
 """Queries on chunks. `start_ts` is in each of them: it names the partition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Row, Select, Uuid, any_, bindparam, select, text, tuple_, update
 
 from sluice_catalog.database.rows import columns_of
-from sluice_catalog.database.tables import chunks, media, objects
+from sluice_catalog.database.tables import Moment, chunks, media, objects
 from sluice_catalog.domain import Chunk
 from sluice_contracts.questions import ChunkView, Gap, ListChunks
 from sluice_contracts.statuses import ChunkStatus
@@ -32,7 +32,8 @@ _GAPS = text("""
 """)
 
 _KNOWN = select(chunks.c.chunk_id, chunks.c.file_path).where(
-    chunks.c.chunk_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+    chunks.c.chunk_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+    chunks.c.start_ts.between(bindparam("first", type_=Moment), bindparam("last", type_=Moment)),
 )
 
 
@@ -47,9 +48,13 @@ class SqlChunks:
     async def add(self, added: Sequence[Chunk]) -> None:
         await insert_many(self._session, chunks, [columns_of(one) for one in added])
 
-    async def known(self, chunk_ids: Sequence[UUID]) -> dict[UUID, str]:
-        """The keys of those of the chunks that are there."""
-        rows = await self._session.execute(_KNOWN, {"ids": list(chunk_ids)})
+    async def known(self, starts: Mapping[UUID, datetime]) -> dict[UUID, str]:
+        """The keys of those of the chunks that are there, each with its start."""
+        if not starts:
+            return {}
+        first, last = min(starts.values()), max(starts.values())
+        values = {"ids": list(starts), "first": first, "last": last}
+        rows = await self._session.execute(_KNOWN, values)
         return {row.chunk_id: row.file_path for row in rows}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:

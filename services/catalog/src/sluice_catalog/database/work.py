@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sluice_catalog.database.batches import SqlBatches
 from sluice_catalog.database.calls import SqlCalls
@@ -26,7 +26,7 @@ from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.statuses import Kind
-from sluice_runtime.database import Inbox, Outbox, Session, insert_many, transaction
+from sluice_runtime.database import Inbox, Outbox, Session, insert_many, open_session
 
 _STEPS = (
     select(status_history.c.id, func.max(status_history.c.sequence).label("steps"))
@@ -41,8 +41,7 @@ _STEPS = (
 class SqlWork:
     """Everything inside one transaction. Without `commit()` none of it happened."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        session = Session(connection)
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._began = datetime.now(UTC)
         self.batches = SqlBatches(session)
@@ -125,5 +124,5 @@ def _history_row(change: Change, actor: str, at: datetime) -> dict[str, Any]:
 @asynccontextmanager
 async def open_work(engine: AsyncEngine) -> AsyncIterator[SqlWork]:
     """A unit of work. Raises `Unavailable` when the database is away."""
-    async with transaction(engine) as connection:
-        yield SqlWork(connection)
+    async with open_session(engine) as session:
+        yield SqlWork(session)

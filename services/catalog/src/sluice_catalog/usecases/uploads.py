@@ -106,12 +106,9 @@ async def claim_uploads(question: ClaimUploads, deps: Deps) -> UploadsClaimed:
     claims = dict(enumerate(question.claims))
     results = await _claim_together(claims, deps)
     again = {place: claims[place] for place in claims if place not in results}
-    refused = await _refuse_received(again, deps)
-    free = {place: again[place] for place in again if place not in refused}
-    if free:
-        results |= await _claim_together(free, deps, checked=True)
+    if again:
+        results |= await _claim_again(again, deps)
     deps.wake_relay()
-    results |= refused
     return UploadsClaimed(results=tuple(results[place] for place in claims))
 
 
@@ -145,6 +142,13 @@ async def _claim_together(
         await work.uploads.save(list(claimed.values()))
         await work.commit()
     return results
+
+
+async def _claim_again(claims: Mapping[int, Claim], deps: Deps) -> dict[int, ClaimResult]:
+    """Decide on claims on uploads that somebody claimed before."""
+    refused = await _refuse_received(claims, deps)
+    free = {place: claim for place, claim in claims.items() if place not in refused}
+    return refused | (await _claim_together(free, deps, checked=True) if free else {})
 
 
 async def _refuse_received(claims: Mapping[int, Claim], deps: Deps) -> dict[int, ClaimResult]:

@@ -21,6 +21,7 @@ from sluice_runtime.broker import connected
 from sluice_runtime.dead_letters import settle_failure
 from sluice_runtime.errors import Rejected, Unavailable
 from sluice_runtime.facts import until_available
+from sluice_runtime.pressure import Courtesy
 from sluice_runtime.pull import PullReader
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,6 @@ HandleMany = Callable[[Sequence[Event[Any]]], Awaitable[None]]
 
 _RETRY_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
-_LONGEST_REST_SECONDS = 2.0
 
 
 class BatchListener:
@@ -45,19 +45,19 @@ class BatchListener:
         handle: HandleMany,
         *,
         rounds: int = 1,
-        rest: float = 0.0,
+        courtesy: Courtesy | None = None,
     ) -> None:
         """`handle` takes effect for all events it is given, or for none and raises.
 
-        `rounds` is how many batches may be under way at once. After each its place rests `rest`
-        times as long as it took, two seconds at most: work nobody waits for yields to the other.
+        `rounds` is how many batches may be under way at once. With `courtesy` the place of each
+        rests after it: work nobody waits for yields to the other.
         """
         self._broker = broker
         self._consumer = consumer
         self._handle = handle
         self._facts = {fact.type_name(): fact for fact in consumer.reads}
         self._places = asyncio.Semaphore(rounds)
-        self._rest = rest
+        self._courtesy = courtesy
         self._held: dict[int, Msg] = {}
 
     @property
@@ -131,7 +131,14 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
-            rest = min(self._rest * (time.monotonic() - began), _LONGEST_REST_SECONDS)
+            self._release_after(time.monotonic() - began)
+
+    def _release_after(self, seconds: float) -> None:
+        """Give the place of a round that took so long to the next one."""
+        if self._courtesy is None:
+            self._places.release()
+        else:
+            rest = self._courtesy.rest_after(seconds)
             asyncio.get_running_loop().call_later(rest, self._places.release)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:

@@ -27,10 +27,8 @@ from sluice_catalog.usecases import (
 from sluice_contracts import questions
 from sluice_contracts.topology import CATALOG_FINDINGS, CATALOG_OBJECTS
 from sluice_runtime.batch_listener import BatchListener
+from sluice_runtime.pressure import Courtesy
 from sluice_runtime.rpc import Answers
-
-# Of each stretch of time so much more is left to others than is spent on what nobody waits for.
-_REST = 12.0
 
 
 def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
@@ -39,7 +37,8 @@ def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
     take_findings = partial(findings.take_findings, deps=deps)
     return (
         BatchListener(broker, CATALOG_OBJECTS, take_news),
-        BatchListener(broker, CATALOG_FINDINGS, take_findings, rest=_REST),
+        # Nobody waits for these: where much is to be done, uploads come first.
+        BatchListener(broker, CATALOG_FINDINGS, take_findings, courtesy=Courtesy()),
     )
 
 

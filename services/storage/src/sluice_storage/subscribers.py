@@ -29,6 +29,7 @@ from sluice_contracts.topology import (
 )
 from sluice_runtime.batch_listener import BatchListener
 from sluice_runtime.facts import Listener
+from sluice_runtime.pressure import Courtesy
 from sluice_runtime.rpc import Answers
 from sluice_storage.ports import Deps
 from sluice_storage.usecases import direct, objects, registrations, upkeep, uploads
@@ -36,7 +37,6 @@ from sluice_storage.usecases import direct, objects, registrations, upkeep, uplo
 _ROUNDS = 8
 # Each of them may hold a thread for as long as it takes to read several GiB.
 _SEAL_ROUNDS = 2
-_REST = 4.0
 
 
 def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
@@ -50,7 +50,7 @@ def listen(broker: NatsBroker, deps: Deps) -> tuple[BatchListener, ...]:
         BatchListener(broker, STORAGE_UPLOADS, finish, rounds=_ROUNDS),
         BatchListener(broker, STORAGE_SEALS, seal, rounds=_SEAL_ROUNDS),
         # Nobody waits for these: where much is to be done, uploads come first.
-        BatchListener(broker, STORAGE_REGISTRATIONS, keep, rest=_REST),
+        BatchListener(broker, STORAGE_REGISTRATIONS, keep, courtesy=Courtesy()),
         BatchListener(broker, STORAGE_CHECKS, check, rounds=_ROUNDS),
     )
 

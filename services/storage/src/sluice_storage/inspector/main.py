@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sluice_contracts.topology import INSPECTOR_OBJECTS
 from sluice_runtime.batch_listener import BatchListener
 from sluice_runtime.facts import Announcer
+from sluice_runtime.pressure import Courtesy
 from sluice_runtime.rpc import NatsAsker
 from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
@@ -20,8 +21,6 @@ from sluice_storage.inspector.settings import InspectorSettings
 from sluice_storage.inspector.usecases import inspect_objects
 
 # A file that takes long holds up the batch it came in, not the next one.
-# Where files come faster than they are read, uploads come first.
-_REST = 4.0
 _ROUNDS = 2
 # Nobody waits for what is found; uploads on the same machine come first.
 _NICENESS = 10
@@ -41,7 +40,9 @@ def build(settings: InspectorSettings) -> tuple[Service, FastAPI]:
         now=lambda: datetime.now(UTC),
     )
     inspect = partial(inspect_objects, deps=deps)
-    listener = BatchListener(service.broker, INSPECTOR_OBJECTS, inspect, rounds=_ROUNDS, rest=_REST)
+    listener = BatchListener(
+        service.broker, INSPECTOR_OBJECTS, inspect, rounds=_ROUNDS, courtesy=Courtesy()
+    )
     service.beside(listener.name, listener.run)
     service.closing(readers.close)
     service.closing(downloads.close)

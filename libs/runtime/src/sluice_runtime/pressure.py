@@ -1,0 +1,68 @@
+"""How work that nobody waits for leaves the machine to work somebody waits for.
+
+Source of the measure: pressure stall information of Linux, https://docs.kernel.org/accounting/psi.html
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_FILE = Path("/proc/pressure/cpu")
+# Some task had to wait for a processor for more than this share of the time.
+_BUSY_SHARE = 0.4
+_LOOK_SECONDS = 0.05
+_LEAST = 0.5
+_ORDINARY = 4.0
+_MOST = 64.0
+
+
+def waited_seconds() -> float | None:
+    """For how long, since it was started, some task of this machine waited for a processor.
+
+    None where the kernel does not tell.
+    """
+    try:
+        some = _FILE.read_text().split("\n", 1)[0]
+        return int(some.rpartition("total=")[2]) / 1_000_000
+    except (OSError, ValueError):
+        return None
+
+
+class Courtesy:
+    """How long to rest between rounds of work: the longer, the more others want the processors.
+
+    With each look at a busy machine the rest doubles, with each at a quiet one it halves. Where the
+    kernel does not tell, it stays at four times what a round took.
+    """
+
+    def __init__(
+        self,
+        *,
+        longest_seconds: float = 2.0,
+        waited: Callable[[], float | None] = waited_seconds,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._longest_seconds = longest_seconds
+        self._waited = waited
+        self._clock = clock
+        self._times = _ORDINARY
+        self._last = clock(), waited()
+
+    def rest_after(self, seconds: float) -> float:
+        """Seconds to rest after a round that took so many."""
+        self._look()
+        return min(seconds * self._times, self._longest_seconds)
+
+    def _look(self) -> None:
+        then, waited_then = self._last
+        now = self._clock()
+        if now - then < _LOOK_SECONDS:
+            return
+        waited = self._waited()
+        self._last = now, waited
+        if waited is None or waited_then is None:
+            return
+        if waited - waited_then > _BUSY_SHARE * (now - then):
+            self._times = min(self._times * 2, _MOST)
+        else:
+            self._times = max(self._times / 2, _LEAST)

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from sluice_devkit.bench.figures import MIB, Figure, Memory, timed
+from sluice_devkit.bench.forms import CLOSING, CONTENT_TYPE, opening
 from sluice_devkit.bench.roads import CHUNK_BYTES, Direct, settle, zeros
 from sluice_devkit.stack import Stack
 
-_BOUNDARY = "sluice-bench"
 _AT_ONCE = 8
 # What makes a file of zeros a WAV file to whoever looks at its first bytes.
 _HEAD = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00"
@@ -76,10 +76,7 @@ class Calls:
         async with self._http.post(
             f"{self._stack.url}/api/v1/calls/upload",
             data=_form(size),
-            headers={
-                "X-API-Key": self._stack.key,
-                "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
-            },
+            headers={"X-API-Key": self._stack.key, "Content-Type": CONTENT_TYPE},
         ) as response:
             text = await response.text()
             if response.status not in (201, 202):
@@ -93,13 +90,7 @@ async def _form(size: int) -> AsyncIterator[bytes]:
         "contact_email": "bench@example.com",
         "call_type": "demo",
     }
-    for name, value in fields.items():
-        yield _part(f'name="{name}"') + value.encode() + b"\r\n"
-    yield _part('name="file"; filename="bench.wav"') + _HEAD + bytes(CHUNK_BYTES - len(_HEAD))
+    yield opening(fields, "file") + _HEAD + bytes(CHUNK_BYTES - len(_HEAD))
     async for chunk in zeros(size - CHUNK_BYTES):
         yield chunk
-    yield f"\r\n--{_BOUNDARY}--\r\n".encode()
-
-
-def _part(disposition: str) -> bytes:
-    return f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()
+    yield CLOSING

@@ -12,6 +12,7 @@ import psycopg
 
 from sluice_devkit.assets import SAMPLE_RATE
 from sluice_devkit.bench.figures import SMALL, Figure, at, rate
+from sluice_devkit.bench.forms import CLOSING, CONTENT_TYPE, opening
 from sluice_devkit.bench.recordings import against
 from sluice_devkit.bench.roads import Direct, settle
 from sluice_devkit.credentials import ADMINISTRATOR_KEY
@@ -81,20 +82,20 @@ class Chunks:
         device = self._devices[self._sent % _DEVICES]
         start = _FIRST + _STEP * (self._sent // _DEVICES)
         self._sent += 1
-        form = aiohttp.FormData({name: device[name] for name in device if name != "token_plain"})
-        for name, value in (
-            ("start_ts", start.isoformat()),
-            ("end_ts", (start + _STEP).isoformat()),
-            ("codec", "pcm_s16le"),
-            ("sample_rate", str(SAMPLE_RATE)),
-            ("channels", "1"),
-        ):
-            form.add_field(name, value)
-        form.add_field("chunk_file", SMALL, filename="chunk.wav", content_type="audio/wav")
+        fields = {name: device[name] for name in device if name != "token_plain"} | {
+            "start_ts": start.isoformat(),
+            "end_ts": (start + _STEP).isoformat(),
+            "codec": "pcm_s16le",
+            "sample_rate": str(SAMPLE_RATE),
+            "channels": "1",
+        }
         async with self._http.post(
             f"{self._stack.url}/api/v1/chunks",
-            data=form,
-            headers={"Authorization": f"Bearer {device['token_plain']}"},
+            data=opening(fields, "chunk_file") + SMALL + CLOSING,
+            headers={
+                "Authorization": f"Bearer {device['token_plain']}",
+                "Content-Type": CONTENT_TYPE,
+            },
         ) as response:
             await response.read()
             # 202 is an honest answer and not what is counted here.

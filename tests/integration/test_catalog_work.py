@@ -116,14 +116,37 @@ class TestCosts:
                 await work.commit()
         assert await _read_whole(engine) == before
 
+    async def test_what_is_overdue_is_found_by_its_index(self, engine: AsyncEngine) -> None:
+        indexes = ("ix_uploads_overdue", "ix_direct_uploads_overdue")
+        before = [await _scans(engine, index) for index in indexes]
+        looks = 12
+        for _ in range(looks):
+            async with open_sql_work(engine) as work:
+                await work.uploads.overdue_batches(work.now(), 50)
+                await work.direct.overdue(work.now(), 50)
+        after = [await _scans(engine, index) for index in indexes]
+        assert after == [count + looks for count in before]
+
 
 async def _read_whole(engine: AsyncEngine) -> int:
     """How many rows of uploads were read by going through the whole table."""
+    return await _count(
+        engine, "select seq_tup_read from pg_stat_user_tables where relname = 'uploads'"
+    )
+
+
+async def _scans(engine: AsyncEngine, index: str) -> int:
+    """How often an index was looked into."""
+    return await _count(
+        engine, f"select idx_scan from pg_stat_user_indexes where indexrelname = '{index}'"
+    )
+
+
+async def _count(engine: AsyncEngine, query: str) -> int:
     # The engine gives out the connection that was used last, whose counts are to be seen at once.
     async with engine.connect() as connection:
         await connection.execute(text("select pg_stat_force_next_flush()"))
         await connection.commit()
-        query = "select seq_tup_read from pg_stat_user_tables where relname = 'uploads'"
         count: int = (await connection.execute(text(query))).scalar_one()
     return count
 

@@ -41,7 +41,7 @@ from sluice_contracts.envelope import wrap
 from sluice_contracts.facts import Fact
 from sluice_contracts.tasks import Priority, Task
 from sluice_contracts.topology import EVENTS
-from sluice_runtime.errors import Unavailable
+from sluice_runtime.errors import SluiceError, Unavailable
 from sluice_runtime.trace import current_trace
 
 _POOL_SIZE = 12
@@ -81,8 +81,8 @@ def inbox_table(metadata: MetaData) -> Table:
 def make_engine(url: str) -> AsyncEngine:
     """An engine on psycopg; a database that hangs is given up after seconds, not minutes."""
     options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
-    # A prepared statement keeps the plan it got when its table was small, which would be to read
-    # it whole. Whatever is asked here has an index.
+    # A prepared statement keeps the plan it got while its table was small, until that is analysed:
+    # see docs/adr/0015-no-plan-reads-a-table-whole.md.
     options += " -c enable_seqscan=off"
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
@@ -132,7 +132,8 @@ class Session:
     async def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
-        """Run a query; it sees everything written before."""
+        """Run a query; it sees everything written before. A text that only reads says so with
+        `.columns()`."""
         await self.flush()
         self._has_only_read &= statement.is_select
         return await self._connection.execute(statement, parameters)
@@ -182,7 +183,12 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
     """
     async with transaction(engine) as connection:
         session = Session(connection)
-        yield session
+        try:
+            yield session
+        except SluiceError:
+            # A refusal: as ordinary as an answer.
+            await session.end()
+            raise
         await session.end()
 
 

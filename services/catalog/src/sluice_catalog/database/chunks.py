@@ -1,4 +1,4 @@
-"""Queries on chunks. `start_ts` is in each of them: it names the partition."""
+"""Queries on chunks. Where many pass, `start_ts` is in them: it names the partition."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ _GAPS = text("""
     ) as covered
     where start_ts - covered_to > make_interval(secs => :tolerance)
     order by start_ts limit :most
-""")
+""").columns()
 
 _KNOWN = select(chunks.c.chunk_id, chunks.c.file_path).where(
     chunks.c.chunk_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
@@ -49,7 +49,7 @@ class SqlChunks:
         await insert_many(self._session, chunks, [columns_of(one) for one in added])
 
     async def known(self, starts: Mapping[UUID, datetime]) -> dict[UUID, str]:
-        """The keys of those of the chunks that are there, each with its start."""
+        """The keys of those of the chunks that are there; `starts` is when each of them begins."""
         if not starts:
             return {}
         first, last = min(starts.values()), max(starts.values())

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Row, Text, any_, bindparam, delete, select, update
 
 from sluice_catalog.database.rows import columns_of
-from sluice_catalog.database.tables import direct_uploads, status_history
+from sluice_catalog.database.tables import DIRECT_IS_OPEN, direct_uploads, status_history
 from sluice_catalog.domain import Direct
 from sluice_contracts.statuses import Kind, UploadStatus
 from sluice_runtime.database import Session, insert_many
@@ -67,10 +67,7 @@ class SqlDirect:
         """Open uploads past their deadline, the longest overdue first."""
         query = (
             select(direct_uploads)
-            .where(
-                direct_uploads.c.status.in_(("created", "uploading")),
-                direct_uploads.c.deadline < now,
-            )
+            .where(DIRECT_IS_OPEN, direct_uploads.c.deadline < now)
             .order_by(direct_uploads.c.deadline)
             .limit(limit)
         )

@@ -28,7 +28,7 @@ _FITTING = text("""
         from walk, asked where place < cardinality(ids) and total < :most
     )
     select max(place) from walk where place <= 1 or total <= :most
-""")
+""").columns()
 
 
 class MessageNotFound(NotFound):

@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, literal, null, or_, select, union_all, update
+from sqlalchemy import Row, Select, delete, literal, null, select, union_all, update
 
 from sluice_catalog.database.rows import columns_of, object_of
-from sluice_catalog.database.tables import direct_uploads, objects, uploads
+from sluice_catalog.database.tables import (
+    DIRECT_IS_OPEN,
+    UPLOAD_IS_OPEN,
+    direct_uploads,
+    objects,
+    uploads,
+)
 from sluice_catalog.domain import StoredObject
 from sluice_contracts.questions import OwnedObject
 from sluice_runtime.database import Session, insert_many
@@ -69,14 +75,14 @@ def _owned() -> Any:
         null().label("size_bytes"),
         null().label("sha256"),
         literal("expected").label("state"),
-    ).where(or_(uploads.c.status == "created", uploads.c.status == "uploading"))
+    ).where(UPLOAD_IS_OPEN)
     sent_directly: Select[Any] = select(
         direct_uploads.c.key,
         direct_uploads.c.upload_id,
         null().label("size_bytes"),
         null().label("sha256"),
         literal("expected").label("state"),
-    ).where(direct_uploads.c.status.in_(("created", "uploading")))
+    ).where(DIRECT_IS_OPEN)
     return union_all(stored, expected, sent_directly)
 
 

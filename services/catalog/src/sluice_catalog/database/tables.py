@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    literal,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -71,11 +72,10 @@ uploads = Table(
     # Signed by storage for this one object, and good for minutes.
     Column("put_url", Text),
 )
-Index(
-    "ix_uploads_overdue",
-    uploads.c.deadline,
-    postgresql_where=uploads.c.status.in_(("created", "uploading")),
-)
+# Written out, not passed: a prepared plan uses a partial index whose condition it can read.
+_OPEN = [literal(status, literal_execute=True) for status in ("created", "uploading")]
+UPLOAD_IS_OPEN = uploads.c.status.in_(_OPEN)
+Index("ix_uploads_overdue", uploads.c.deadline, postgresql_where=UPLOAD_IS_OPEN)
 
 objects = Table(
     "objects",
@@ -284,11 +284,8 @@ direct_uploads = Table(
     Column("created_by", Text, nullable=False),
     Column("deadline", Moment, nullable=False),
 )
-Index(
-    "ix_direct_uploads_overdue",
-    direct_uploads.c.deadline,
-    postgresql_where=direct_uploads.c.status.in_(("created", "uploading")),
-)
+DIRECT_IS_OPEN = direct_uploads.c.status.in_(_OPEN)
+Index("ix_direct_uploads_overdue", direct_uploads.c.deadline, postgresql_where=DIRECT_IS_OPEN)
 
 # What an inspector read from the bytes of an upload.
 media = Table(

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select, update
 
 from sluice_catalog.database.rows import columns_of, upload_of
-from sluice_catalog.database.tables import tombstones, uploads
+from sluice_catalog.database.tables import UPLOAD_IS_OPEN, tombstones, uploads
 from sluice_catalog.domain import Upload
 from sluice_runtime.database import Session, as_document, insert_many
 
@@ -107,7 +107,7 @@ class SqlUploads:
 
 def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
-        uploads.c.status.in_(("created", "uploading")),
+        UPLOAD_IS_OPEN,
         uploads.c.deadline < now,
         or_(uploads.c.claimed_until.is_(None), uploads.c.claimed_until < now),
     )

@@ -35,7 +35,7 @@ async def take_chunks(events: Sequence[Event[ObjectStored]], work: Work) -> None
     wanted: dict[UUID, tuple[Event[ObjectStored], ChunkUpload]] = {}
     for event, registration in told:
         wanted.setdefault(registration.chunk_id, (event, registration))
-    known = await work.chunks.known({one: told.start_ts for one, (_, told) in wanted.items()})
+    known = await work.chunks.known({one: reg.start_ts for one, (_, reg) in wanted.items()})
     fresh = [pair for chunk_id, pair in wanted.items() if chunk_id not in known]
     steps = await work.steps_of(Kind.CHUNK, [str(reg.chunk_id) for _, reg in fresh])
     added: list[Chunk] = []

@@ -20,7 +20,7 @@ class Machine:
             self.waited += busy * seconds
 
     def courtesy(self) -> Courtesy:
-        return Courtesy(longest_seconds=2.0, waited=lambda: self.waited, clock=lambda: self.now)
+        return Courtesy(waited=lambda: self.waited, clock=lambda: self.now)
 
 
 def rests(machine: Machine, courtesy: Courtesy, *, busy: float, rounds: int = 12) -> list[float]:
@@ -28,7 +28,7 @@ def rests(machine: Machine, courtesy: Courtesy, *, busy: float, rounds: int = 12
     found: list[float] = []
     for _ in range(rounds):
         machine.run(1.0, busy=busy)
-        found.append(courtesy.rest_after(0.01))
+        found.append(courtesy.rest_after(0.01, 0.0))
     return found
 
 
@@ -54,19 +54,34 @@ class TestCourtesy:
         machine = Machine()
         courtesy = machine.courtesy()
         rests(machine, courtesy, busy=1.0)
-        assert courtesy.rest_after(60.0) == 2.0
+        assert courtesy.rest_after(60.0, 0.0) == 2.0
+
+    def test_work_that_waited_long_gets_its_share(self) -> None:
+        machine = Machine()
+        courtesy = machine.courtesy()
+        rests(machine, courtesy, busy=1.0)
+        assert courtesy.rest_after(0.01, 59.0) == pytest.approx(0.64)
+        assert courtesy.rest_after(0.01, 61.0) == pytest.approx(0.04)
+
+    def test_on_a_quiet_machine_it_hardly_rests_either(self) -> None:
+        machine = Machine()
+        courtesy = machine.courtesy()
+        rests(machine, courtesy, busy=0.0)
+        assert courtesy.rest_after(0.01, 61.0) == pytest.approx(0.005)
 
     def test_looks_that_follow_at_once_change_nothing(self) -> None:
         machine = Machine()
         courtesy = machine.courtesy()
         for _ in range(50):
             machine.run(0.0001, busy=1.0)
-            assert courtesy.rest_after(0.01) == pytest.approx(0.04)
+            assert courtesy.rest_after(0.01, 0.0) == pytest.approx(0.04)
 
     def test_rests_as_ever_where_the_kernel_does_not_tell(self) -> None:
         machine = Machine()
+        courtesy = machine.courtesy()
+        rests(machine, courtesy, busy=1.0)
         machine.waited = None
-        assert set(rests(machine, machine.courtesy(), busy=1.0)) == {0.04}
+        assert set(rests(machine, courtesy, busy=1.0)) == {0.04}
 
 
 class TestWaitedSeconds:

@@ -7,6 +7,7 @@ again in place while something it needs is away; never lost.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -115,9 +116,10 @@ class BatchListener:
         """Handle a batch, and its messages one by one if it fails as a whole."""
         held = {id(message): message for message in messages}
         self._held |= held
-        began = time.monotonic()
+        began, age = time.monotonic(), 0.0
         try:
             read = await self._read(messages)
+            age = _age_of(read)
             try:
                 await self._together(read)
             except Exception as error:  # noqa: BLE001 - found out one by one below
@@ -131,14 +133,14 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
-            self._release_after(time.monotonic() - began)
+            self._release_after(time.monotonic() - began, age)
 
-    def _release_after(self, seconds: float) -> None:
+    def _release_after(self, seconds: float, age: float) -> None:
         """Give the place of a round that took so long to the next one."""
         if self._courtesy is None:
             self._places.release()
         else:
-            rest = self._courtesy.rest_after(seconds)
+            rest = self._courtesy.rest_after(seconds, age)
             asyncio.get_running_loop().call_later(rest, self._places.release)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:
@@ -189,3 +191,9 @@ class BatchListener:
                     await message.in_progress()
                 except NatsError as error:
                     log.warning("in-progress not sent", error=repr(error))
+
+
+def _age_of(read: Sequence[tuple[Msg, Event[Any]]]) -> float:
+    """Seconds since the oldest of the events was said."""
+    oldest = min((event.envelope.time for _, event in read), default=datetime.now(UTC))
+    return (datetime.now(UTC) - oldest).total_seconds()

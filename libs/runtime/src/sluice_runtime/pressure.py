@@ -11,6 +11,8 @@ _FILE = Path("/proc/pressure/cpu")
 # Some task had to wait for a processor for more than this share of the time.
 _BUSY_SHARE = 0.4
 _LOOK_SECONDS = 0.05
+_PATIENCE_SECONDS = 60.0
+_LONGEST_SECONDS = 2.0
 _LEAST = 0.5
 _ORDINARY = 4.0
 _MOST = 64.0
@@ -29,29 +31,30 @@ def waited_seconds() -> float | None:
 
 
 class Courtesy:
-    """How long to rest between rounds of work: the longer, the more others want the processors.
+    """How long to rest between rounds of work: the longer, the more wait for a processor.
 
     With each look at a busy machine the rest doubles, with each at a quiet one it halves. Where the
-    kernel does not tell, it stays at four times what a round took.
+    kernel does not tell, it is four times what a round took; and it is no more than that for work
+    that has waited for a minute: then it gets its share, however busy the machine is.
     """
 
     def __init__(
         self,
         *,
-        longest_seconds: float = 2.0,
         waited: Callable[[], float | None] = waited_seconds,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._longest_seconds = longest_seconds
         self._waited = waited
         self._clock = clock
         self._times = _ORDINARY
         self._last = clock(), waited()
 
-    def rest_after(self, seconds: float) -> float:
-        """Seconds to rest after a round that took so many."""
+    def rest_after(self, seconds: float, age_seconds: float) -> float:
+        """Seconds to rest after a round that took so many, and whose work was so old."""
         self._look()
-        return min(seconds * self._times, self._longest_seconds)
+        is_late = age_seconds > _PATIENCE_SECONDS
+        times = min(self._times, _ORDINARY) if is_late else self._times
+        return min(seconds * times, _LONGEST_SECONDS)
 
     def _look(self) -> None:
         then, waited_then = self._last
@@ -61,8 +64,8 @@ class Courtesy:
         waited = self._waited()
         self._last = now, waited
         if waited is None or waited_then is None:
-            return
-        if waited - waited_then > _BUSY_SHARE * (now - then):
+            self._times = _ORDINARY
+        elif waited - waited_then > _BUSY_SHARE * (now - then):
             self._times = min(self._times * 2, _MOST)
         else:
             self._times = max(self._times / 2, _LEAST)

@@ -15,7 +15,7 @@ from sluice_devkit.environments import SERVICES
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
-from .api import Account, account, catalog, eventually, head, problem
+from .api import Account, account, added, catalog, eventually, head, problem
 from .calls import FIELDS, UPLOAD, mp3
 from .recorders import administrator, device_body, recorder
 
@@ -142,12 +142,12 @@ class Door:
         assert {"calls", "chunks", "devices", "objects", "uploads"} <= rows.keys()
         yield
 
-        async def added() -> list[Any]:
+        async def more() -> list[Any]:
             after = await self.kept()
-            more = [table for table, count in after[0].items() if count != rows[table]]
-            return [*more, *(after[1] - objects), *(after[2] - sessions)]
+            tables = [table for table, count in after[0].items() if count != rows[table]]
+            return [*tables, *added(objects, after[1]), *(after[2] - sessions)]
 
-        await eventually(added, lambda found: found == [])
+        await eventually(more, lambda found: found == [])
 
 
 async def leave(stack: Stack, data: bytes) -> None:

@@ -1,8 +1,8 @@
 """What Sluice costs: uploads through it, beside the same bytes put straight into the same store.
 
 Every figure is a ratio of two measurements of one run, taken in turns, or a memory size, or a
-time. On a noisy machine the ratios stay comparable while the rates do not. Nothing here passes or
-fails.
+time. A ratio says more than a rate; on a noisy machine it takes several runs to say much, since not
+all that is measured slows down alike. Nothing here passes or fails.
 """
 
 import asyncio

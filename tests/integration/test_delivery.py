@@ -4,9 +4,10 @@ import json
 import random
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import psycopg
@@ -82,8 +83,11 @@ async def start(stack: Stack, *names: str) -> None:
 
 
 @asynccontextmanager
-async def undeleted(stack: Stack) -> AsyncIterator[None]:
-    """The relay publishes, but its deletes wait as long as the block lasts."""
+async def undeleted(stack: Stack) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """The relay publishes, but its deletes wait as long as the block lasts.
+
+    What is given lets the one pass that waits, and holds the next.
+    """
     url = stack.database_url("catalog")
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
     async with connection:
@@ -96,7 +100,9 @@ async def undeleted(stack: Stack) -> AsyncIterator[None]:
             "create trigger hold before delete on outbox for each row execute function hold()"
         )
         try:
-            yield
+            yield partial(
+                connection.execute, "select pg_advisory_unlock(4711), pg_advisory_lock(4711)"
+            )
         finally:
             await connection.execute("select pg_advisory_unlock(4711)")
             await connection.execute("drop trigger hold on outbox")
@@ -118,6 +124,33 @@ async def test_a_relay_that_dies_between_publishing_and_deleting_is_heard_once(
     await completed(own, await uploader.register(presigned, body))
     await drained(own)
     await check_log(own, http)
+    assert await dead_letters(own) == 0
+
+
+async def test_facts_that_leave_as_one_are_heard_once_although_the_relay_dies(
+    own: Stack, http: httpx.AsyncClient, uploader: Client
+) -> None:
+    before = await last_sequence(own)
+    async with undeleted(own) as let_one_pass:
+        first = await uploader.presign()
+        await wait_for_fact(own, f".batch.status_changed.{first.batch_id}", after=before)
+        presigned = [await uploader.presign(10) for _ in range(3)]
+        await let_one_pass()
+        said = await wait_for_fact(
+            own, f".batch.status_changed.{presigned[-1].batch_id}", after=before
+        )
+        batch = headers_of(said)["nats-batch-id"]
+        facts = await read_facts(own, after=before)
+        together = [one for one in facts if headers_of(one).get("nats-batch-id") == batch]
+        assert len(together) >= 30
+        await own.kill("catalog")
+        left = {row["event_id"] for row in await rows(own, "select event_id from outbox")}
+        assert {headers_of(one)["ce-id"] for one in together} <= left
+    await start(own, "catalog")
+    await drained(own)
+    await check_log(own, http)
+    ids = [headers_of(fact)["ce-id"] for fact in await read_facts(own, after=before)]
+    assert len(set(ids)) == len(ids)
     assert await dead_letters(own) == 0
 
 

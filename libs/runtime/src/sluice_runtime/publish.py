@@ -1,17 +1,23 @@
-"""One message into the stream of its subject, confirmed.
+"""Messages into the stream of their subject, confirmed: one alone, or many as one.
 
-Messages are sent side by side, each with its own confirmation: measured, JetStream's atomic
-batches cost the server more than single messages until some fifty travel together.
+See `docs/adr/0016-what-waits-together-leaves-together.md`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nats.aio.client import Client
+from nats.js.api import Header
+from pydantic_core import from_json
 
 from sluice_contracts.topology import stream_of
 
 TIMEOUT_SECONDS = 5.0
+
+
+class BatchRefused(Exception):
+    """JetStream took none of these letters now; it may have one of them from before."""
 
 
 @dataclass(frozen=True)
@@ -36,3 +42,30 @@ async def publish(connection: Client, letter: Letter) -> None:
         stream=stream_of(letter.subject).name,
         headers=dict(letter.headers),
     )
+
+
+async def publish_together(connection: Client, letters: Sequence[Letter]) -> None:
+    """Publish letters of one stream as one atomic batch, in their order; returns once JetStream
+    has all of them.
+
+    Raises:
+        BatchRefused: none was stored.
+        TimeoutError, nats.errors.Error: not confirmed; repeating with the same ids is safe.
+    """
+    batch = secrets.token_hex(16)
+    *others, last = [_in_batch(letter, batch, place) for place, letter in enumerate(letters, 1)]
+    for letter in others:
+        await connection.publish(letter.subject, letter.body, headers=dict(letter.headers))
+    answer = await connection.request(
+        last.subject,
+        last.body,
+        timeout=TIMEOUT_SECONDS,
+        headers={**last.headers, Header.BATCH_COMMIT.value: "1"},
+    )
+    if from_json(answer.data).get("count") != len(letters):
+        raise BatchRefused(answer.data.decode())
+
+
+def _in_batch(letter: Letter, batch: str, place: int) -> Letter:
+    marks = {Header.BATCH_ID.value: batch, Header.BATCH_SEQUENCE.value: str(place)}
+    return replace(letter, headers={**letter.headers, **marks})

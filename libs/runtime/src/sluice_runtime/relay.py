@@ -11,10 +11,11 @@ from prometheus_client import Gauge
 from sqlalchemy import ARRAY, BigInteger, Row, Table, any_, bindparam, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from sluice_contracts.topology import stream_of
 from sluice_runtime.broker import connected
 from sluice_runtime.database import transaction
 from sluice_runtime.errors import Unavailable
-from sluice_runtime.publish import Letter, publish
+from sluice_runtime.publish import BatchRefused, Letter, publish, publish_together
 from sluice_runtime.pull import BUSY
 
 log = structlog.get_logger(__name__)
@@ -25,17 +26,22 @@ OUTBOX_AGE = Gauge("sluice_outbox_oldest_age_seconds", "Age of the oldest unpubl
 _LEADER_LOCK = 0x510CE001
 _BATCH = 500
 _LANES = 64
-_LINGER_SECONDS = 0.05
+# From so many on, an atomic batch costs less than as many single messages.
+_TOGETHER = 20
+# So that enough wait by the next round, where they come fast.
+_LINGER_SECONDS = 0.1
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
+
+Rows = Sequence[Row[tuple[object, ...]]]
 
 
 class Relay:
     """Publishes outbox rows and deletes each only after JetStream confirmed it.
 
     `wake()` after a commit saves waiting for the next poll; the poll finds what other
-    processes committed. Rows of one aggregate go out one after the other, so a repeat can never
-    let a later fact overtake an earlier one.
+    processes committed. In each stream, rows of one aggregate go out one after the other or all at
+    once, so a repeat can never let a later fact overtake an earlier one.
     """
 
     def __init__(self, engine: AsyncEngine, table: Table, broker: NatsBroker) -> None:
@@ -94,8 +100,33 @@ class Relay:
             OUTBOX_AGE.set((now - rows[0].created_at).total_seconds())
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _publish(self, rows: Sequence[Row[tuple[object, ...]]]) -> list[int]:
-        """Positions of the rows JetStream confirmed. A failure stops only its own lane."""
+    async def _publish(self, rows: Rows) -> list[int]:
+        """Positions of the rows JetStream confirmed."""
+        streams: dict[str, list[Row[tuple[object, ...]]]] = {}
+        for row in rows:
+            streams.setdefault(stream_of(row.subject).name, []).append(row)
+        published: list[int] = []
+        for waiting in streams.values():
+            published += await self._publish_waiting(waiting)
+        return published
+
+    async def _publish_waiting(self, rows: Rows) -> list[int]:
+        """As one, if there are many of them; one by one if JetStream does not take them so."""
+        if len(rows) < _TOGETHER:
+            return await self._publish_singly(rows)
+        try:
+            await publish_together(connected(self._broker), [_letter(row) for row in rows])
+        except BatchRefused as error:
+            # It knows one of them: a relay ended between publishing and deleting.
+            log.warning("relayed singly", error=repr(error))
+            return await self._publish_singly(rows)
+        except (TimeoutError, NatsError) as error:
+            log.warning("not relayed", error=repr(error))
+            return []
+        return [row.position for row in rows]
+
+    async def _publish_singly(self, rows: Rows) -> list[int]:
+        """One lane for each aggregate. A failure stops only its own."""
         connection = connected(self._broker)
         lanes: dict[str, list[Row[tuple[object, ...]]]] = {}
         for row in rows:
@@ -103,7 +134,7 @@ class Relay:
         published: list[int] = []
         places = asyncio.Semaphore(_LANES)
 
-        async def send(lane: list[Row[tuple[object, ...]]]) -> None:
+        async def send(lane: Rows) -> None:
             async with places:
                 for row in lane:
                     try:

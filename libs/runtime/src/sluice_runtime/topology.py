@@ -51,6 +51,7 @@ def stream_config(stream: Stream, replicas: int) -> StreamConfig:
         duplicate_window=stream.duplicate_window.total_seconds(),
         compression=StoreCompression.S2,
         allow_direct=True,
+        allow_atomic=True,
         num_replicas=replicas,
     )
 

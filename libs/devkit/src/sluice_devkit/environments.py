@@ -51,6 +51,8 @@ def service_environment(
         "gateway": {
             "SLUICE_TOKEN_SECRET": credentials.token_secret,
             "SLUICE_MEDIA_PROXY": "true",
+            # It writes parts one after the other, and holds in memory what comes beside.
+            "SLUICE_PARTS_IN_FLIGHT": "1",
         },
         "storage": {
             "SLUICE_S3_URL": addresses.s3.url,

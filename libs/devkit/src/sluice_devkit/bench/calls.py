@@ -17,6 +17,9 @@ _AT_ONCE = 8
 # What makes a file of zeros a WAV file to whoever looks at its first bytes.
 _HEAD = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80>\x00\x00\x00}\x00\x00"
 
+_FIELDS = {"company_name": "Bench", "contact_email": "bench@example.com", "call_type": "demo"}
+_OPENING = opening(_FIELDS, "file")
+
 
 class Calls:
     """Calls by form, and the road beside them."""
@@ -76,7 +79,12 @@ class Calls:
         async with self._http.post(
             f"{self._stack.url}/api/v1/calls/upload",
             data=_form(size),
-            headers={"X-API-Key": self._stack.key, "Content-Type": CONTENT_TYPE},
+            headers={
+                "X-API-Key": self._stack.key,
+                "Content-Type": CONTENT_TYPE,
+                # As curl and browsers send it.
+                "Content-Length": str(len(_OPENING) + size + len(CLOSING)),
+            },
         ) as response:
             text = await response.text()
             if response.status not in (201, 202):
@@ -85,12 +93,7 @@ class Calls:
 
 
 async def _form(size: int) -> AsyncIterator[bytes]:
-    fields = {
-        "company_name": "Bench",
-        "contact_email": "bench@example.com",
-        "call_type": "demo",
-    }
-    yield opening(fields, "file") + _HEAD + bytes(CHUNK_BYTES - len(_HEAD))
+    yield _OPENING + _HEAD + bytes(CHUNK_BYTES - len(_HEAD))
     async for chunk in zeros(size - CHUNK_BYTES):
         yield chunk
     yield CLOSING

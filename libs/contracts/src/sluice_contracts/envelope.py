@@ -25,6 +25,8 @@ SCHEMA_ROOT = "https://sluice.dev/schemas"
 
 # Printable ASCII without space, double quote and percent sign stays as it is.
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+# Nearly every attribute is made of these alone, and is told so in a tenth of the time.
+_PLAIN = re.compile(r"[!#$&-~]*")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 
@@ -32,7 +34,8 @@ def encode_attribute(value: object) -> str:
     """An attribute as a header value, percent-encoded where the binding asks for it."""
     if isinstance(value, datetime):
         value = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return quote(str(value), safe=_SAFE)
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_SAFE)
 
 
 def decode_attribute(value: str) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import uuid6
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -93,6 +93,7 @@ def make_engine(url: str) -> AsyncEngine:
         pool_use_lifo=True,
         connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "options": options},
         hide_parameters=True,
+        json_deserializer=from_json,
     )
 
 

@@ -51,7 +51,8 @@ async def receive_chunk(
     _check_device(form, principal.device)
     if not data:
         raise Rejected("The file of the chunk is empty.", code="empty-chunk")
-    chunk_id = chunk_id_of(form, sha256(data).hexdigest())
+    digest = sha256(data).hexdigest()
+    chunk_id = chunk_id_of(form, digest)
     upload = ChunkUpload(
         **form.model_dump(),
         chunk_id=chunk_id,
@@ -65,6 +66,7 @@ async def receive_chunk(
         planned=upload,
         content_type=_CONTENT_TYPES.get(form.codec.lower(), "application/octet-stream"),
         size_bytes=len(data),
+        sha256=digest,
         shared=True,
     )
 

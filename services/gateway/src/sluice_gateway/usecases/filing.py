@@ -40,6 +40,7 @@ class Filing:
     planned: Registration
     content_type: str
     size_bytes: int | None = None
+    sha256: str | None = None
     shared: bool = False
     once: Once | None = None
 
@@ -105,7 +106,12 @@ async def _file_away(filing: Filing, body: Body, describe: Describe, deps: Deps)
     vouch_until = asked_at + placed.vouch_seconds
     begun = placed.begun
     sending = Sending(
-        placed.key, filing.content_type, filing.size_bytes, begun.put_url, begun_as=begun
+        placed.key,
+        filing.content_type,
+        filing.size_bytes,
+        begun.put_url,
+        begun_as=begun,
+        sha256=filing.sha256,
     )
     sending.session_id, sending.begun = begun.session_id, begun.session_id is not None
     try:

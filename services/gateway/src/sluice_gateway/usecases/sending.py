@@ -40,7 +40,8 @@ class Sending:
     """One body on its way. `put_url` was signed with the plan and serves a small body; with
     `begun_as` storage has been asked already.
 
-    `begun` and `session_id` are set as soon as there is something to clean up.
+    `begun` and `session_id` are set as soon as there is something to clean up. `sha256` is there
+    when the digest of a small body is known already.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Sending:
     session_id: str | None = None
     begun: bool = field(default=False)
     begun_as: UploadBegun | None = None
+    sha256: str | None = None
 
 
 async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
@@ -74,6 +76,23 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
 
 
 async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
+    size = sending.size_bytes or 0
+    if size > WHOLE_BYTES:
+        return await _send_stream(url, sending, body, deps)
+    held = bytearray()
+    async for chunk in body:
+        held += chunk
+    _require_all(len(held), size)
+    data = bytes(held)
+    digest = sending.sha256 or hashlib.sha256(data).hexdigest()
+    md5 = hashlib.md5(data, usedforsecurity=False)
+    etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)
+    if etag != md5.hexdigest():
+        return Sent(size, digest)
+    return Sent(size, digest, etag=etag, head=data[:_HEAD_BYTES])
+
+
+async def _send_stream(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
     size, digest = sending.size_bytes or 0, hashlib.sha256()
 
     async def hashed() -> AsyncIterator[bytes]:
@@ -84,15 +103,8 @@ async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sen
             yield chunk
         _require_all(sent, size)
 
-    if size > WHOLE_BYTES:
-        await deps.store.put(url, hashed(), size, sending.content_type)
-        return Sent(size, digest.hexdigest())
-    data = b"".join([chunk async for chunk in hashed()])
-    md5 = hashlib.md5(data, usedforsecurity=False)
-    etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)
-    if etag != md5.hexdigest():
-        return Sent(size, digest.hexdigest())
-    return Sent(size, digest.hexdigest(), etag=etag, head=data[:_HEAD_BYTES])
+    await deps.store.put(url, hashed(), size, sending.content_type)
+    return Sent(size, digest.hexdigest())
 
 
 async def _gathered(body: Body) -> AsyncIterator[bytes]:

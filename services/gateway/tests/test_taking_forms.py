@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 
 from sluice_contracts.api import ChunkForm
 from sluice_contracts.questions import DeviceIdentity, Principal
@@ -187,8 +187,10 @@ async def refusal(scope: str | None, principal: Principal) -> str | None:
     """Why a caller is not let in; None for one who is."""
     asking = request(unread)
     asking.scope["headers"] = [(b"x-api-key", b"token")]
+    asking.scope["app"] = app = FastAPI()
+    app.state.edge = replace(edge(), principals=Known(principal))
     try:
-        await require(scope)(asking, replace(edge(), principals=Known(principal)))
+        await require(scope)(asking)
     except SluiceError as error:
         return error.code
     return None

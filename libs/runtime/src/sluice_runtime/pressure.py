@@ -16,6 +16,8 @@ _LONGEST_SECONDS = 2.0
 _LEAST = 0.5
 _ORDINARY = 4.0
 _MOST = 64.0
+_LONGER = 8.0
+_SHORTER = 4.0
 
 
 def waited_seconds() -> float | None:
@@ -33,9 +35,10 @@ def waited_seconds() -> float | None:
 class Courtesy:
     """How long to rest between rounds of work: the longer, the more wait for a processor.
 
-    With each look at a busy machine the rest doubles, with each at a quiet one it halves. Where the
-    kernel does not tell, it is four times what a round took; and it is no more than that for work
-    that has waited for a minute: then it gets its share, however busy the machine is.
+    With each look at a busy machine the rest grows to eight times what it was, with each at a
+    quiet one it shrinks to a quarter. Where the kernel does not tell, it is four times what a round
+    took; and it is no more than that for work that has waited for a minute: then it gets its share,
+    however busy the machine is.
     """
 
     def __init__(
@@ -66,6 +69,6 @@ class Courtesy:
         if waited is None or waited_then is None:
             self._times = _ORDINARY
         elif waited - waited_then > _BUSY_SHARE * (now - then):
-            self._times = min(self._times * 2, _MOST)
+            self._times = min(self._times * _LONGER, _MOST)
         else:
-            self._times = max(self._times / 2, _LEAST)
+            self._times = max(self._times / _SHORTER, _LEAST)

@@ -85,13 +85,18 @@ class Remembered(Generic[T]):
             return self._answer
 
 
-async def get_edge(request: Request) -> Edge:
-    """Asynchronous, because FastAPI sends every other dependency through a thread."""
+def edge_of(request: Request) -> Edge:
+    """What stands behind the routes."""
     edge: Edge = request.app.state.edge
     return edge
 
 
-EdgeDep = Annotated[Edge, Depends(get_edge)]
+async def _get_edge(request: Request) -> Edge:
+    """Asynchronous, because FastAPI sends every other dependency through a thread."""
+    return edge_of(request)
+
+
+EdgeDep = Annotated[Edge, Depends(_get_edge)]
 
 
 class Unauthorized(Rejected):
@@ -165,15 +170,15 @@ async def find_principal(token: str | None, edge: Edge, scope: str | None = None
 
 def require(
     scope: str | None, *, query_field: str | None = None
-) -> Callable[[Request, Edge], Awaitable[Principal]]:
+) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency: the caller, who must have `scope`. Nothing of the body was read yet.
 
     A token in the query counts only where a door says so. Without a scope anybody who has a
     token is let in, and the route decides.
     """
 
-    async def dependency(request: Request, edge: EdgeDep) -> Principal:
-        return await find_principal(offered_token(request, query_field), edge, scope)
+    async def dependency(request: Request) -> Principal:
+        return await find_principal(offered_token(request, query_field), edge_of(request), scope)
 
     return dependency
 

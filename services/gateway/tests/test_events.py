@@ -1,8 +1,8 @@
 """The endless stream: every entry once and in order, whatever becomes of the live hints."""
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -59,8 +59,8 @@ class FakeLog:
         self.listener: FakeListener | None = None
         self.world = FakeWorld(live=self, answers={ListEvents: self.read})
 
-    @contextmanager
-    def listen(self, tenant: str) -> Iterator[FakeListener]:
+    @asynccontextmanager
+    async def listen(self, tenant: str) -> AsyncIterator[FakeListener]:
         assert tenant == "dev"
         self.listener = FakeListener(self._step)
         yield self.listener

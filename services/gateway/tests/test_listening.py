@@ -1,13 +1,17 @@
 """What is heard on core NATS reaches whoever waits for it, and nobody else."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+import pytest
 from nats.aio.msg import Msg
+from nats.errors import ConnectionClosedError
 
 from sluice_contracts.questions import UploadOutcome
-from sluice_contracts.topology import live_subject
+from sluice_contracts.topology import live_subject, live_subjects
 from sluice_gateway.live import LiveEvents
 from sluice_gateway.outcomes import NatsOutcomes
+from sluice_runtime.errors import Unavailable
 
 from .test_events import public
 
@@ -26,6 +30,35 @@ def outcome(claim_id: str, state: Any = "stored") -> Msg:
 def live(sequence: int, tenant: str = "dev") -> Msg:
     subject = live_subject(tenant, "upload", "x")
     return message(subject, public(sequence).model_dump_json().encode())
+
+
+class FakeBus:
+    """A broker and its connection; notes what is subscribed to, each of which takes a while."""
+
+    def __init__(self) -> None:
+        self.connection = self
+        self.subjects: list[str] = []
+        self.asked = 0
+
+    async def subscribe(self, subject: str, **_: Any) -> "FakeSubscription":
+        self.asked += 1
+        await asyncio.sleep(0)
+        self.subjects.append(subject)
+        return FakeSubscription(self, subject)
+
+
+class FakeSubscription:
+    def __init__(self, bus: FakeBus, subject: str) -> None:
+        self._bus = bus
+        self._subject = subject
+
+    async def unsubscribe(self) -> None:
+        await asyncio.sleep(0)
+        self._bus.subjects.remove(self._subject)
+
+
+def live_events(bus: Any = None) -> LiveEvents:
+    return LiveEvents(bus or cast(Any, FakeBus()))
 
 
 class TestOutcomes:
@@ -54,8 +87,12 @@ class TestOutcomes:
 
 class TestLive:
     async def test_a_tenant_hears_its_own_entries(self) -> None:
-        events = LiveEvents()
-        with events.listen("dev") as one, events.listen("dev") as two, events.listen("x") as other:
+        events = live_events()
+        async with (
+            events.listen("dev") as one,
+            events.listen("dev") as two,
+            events.listen("x") as other,
+        ):
             await events.hear(live(1))
             await events.hear(message(live_subject("dev", "upload", "x"), b"nonsense"))
             assert [await one.next(0.01), await two.next(0.01)] == [public(1), public(1)]
@@ -63,9 +100,45 @@ class TestLive:
             assert await other.next(0.01) is None
         await events.hear(live(2))
 
+    async def test_a_tenant_is_subscribed_to_while_somebody_listens(self) -> None:
+        bus: Any = FakeBus()
+        events = live_events(bus)
+        assert bus.subjects == []
+        async with events.listen("dev"):
+            async with events.listen("dev"), events.listen("x"):
+                assert bus.subjects == [live_subjects("dev"), live_subjects("x")]
+            assert bus.subjects == [live_subjects("dev")]
+        assert bus.subjects == []
+        async with events.listen("dev"):
+            assert bus.subjects == [live_subjects("dev")]
+
+    async def test_nobody_goes_on_before_the_subscription_and_it_is_one(self) -> None:
+        bus: Any = FakeBus()
+        events = live_events(bus)
+
+        async def reader() -> list[str]:
+            async with events.listen("dev"):
+                return list(bus.subjects)
+
+        assert await asyncio.gather(*(reader() for _ in range(3))) == [[live_subjects("dev")]] * 3
+        assert (bus.asked, bus.subjects) == (1, [])
+
+    async def test_a_bus_that_is_closed_is_told_as_away(self) -> None:
+        class Closed(FakeBus):
+            async def subscribe(self, subject: str, **_: Any) -> FakeSubscription:
+                raise ConnectionClosedError
+
+        events = live_events(Closed())
+        with pytest.raises(Unavailable):
+            async with events.listen("dev"):
+                pass
+        with pytest.raises(Unavailable):
+            async with events.listen("dev"):
+                pass
+
     async def test_a_reader_that_is_too_slow_loses_hints_and_no_memory(self) -> None:
-        events = LiveEvents()
-        with events.listen("dev") as listener:
+        events = live_events()
+        async with events.listen("dev") as listener:
             for sequence in range(1, 1001):
                 await events.hear(live(sequence))
             first = await listener.next(0.01)
@@ -73,10 +146,10 @@ class TestLive:
         assert first.sequence > 1
 
     async def test_the_end_of_the_process_ends_every_stream(self) -> None:
-        events = LiveEvents()
-        with events.listen("dev") as listener:
+        events = live_events()
+        async with events.listen("dev") as listener:
             events.end()
             assert listener.ended
             assert await listener.next(60) is None
-        with events.listen("dev") as late:
+        async with events.listen("dev") as late:
             assert late.ended

@@ -228,4 +228,9 @@ def live_subject(tenant: str, kind: str, aggregate_id: str) -> str:
     return f"sluice.live.v1.events.{tenant}.{kind}.{aggregate_id}"
 
 
+def live_subjects(tenant: str) -> str:
+    """Where all log entries of a tenant are repeated."""
+    return live_subject(tenant, "*", "*")
+
+
 LIVE_EVENTS = "sluice.live.v1.events.>"

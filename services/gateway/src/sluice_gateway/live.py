@@ -2,14 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import structlog
+from faststream.nats import NatsBroker
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 from pydantic import ValidationError
 
 from sluice_contracts.api import PublicEvent
+from sluice_contracts.topology import live_subjects
+from sluice_runtime.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -43,25 +48,55 @@ class _Listener:
 
 
 class LiveEvents:
-    """One subscription for all readers of this process."""
+    """One subscription for all readers of a tenant, for as long as there is one: a gateway without
+    readers hears nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: NatsBroker) -> None:
+        self._broker = broker
         self._listeners: dict[str, set[_Listener]] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        # A reader that comes second must not go on before the first has subscribed.
+        self._lock = asyncio.Lock()
         self._ended = False
 
-    @contextmanager
-    def listen(self, tenant: str) -> Iterator[_Listener]:
-        """Hear every entry of a tenant that is written from here on."""
+    @asynccontextmanager
+    async def listen(self, tenant: str) -> AsyncIterator[_Listener]:
+        """Hear every entry of a tenant that is written from here on.
+
+        Raises:
+            Unavailable: the bus is away for good.
+        """
         listener = _Listener()
         listener.ended = self._ended
         self._listeners.setdefault(tenant, set()).add(listener)
         try:
+            await self._subscribe(tenant)
             yield listener
         finally:
-            present = self._listeners[tenant]
-            present.discard(listener)
-            if not present:
-                del self._listeners[tenant]
+            self._listeners[tenant].discard(listener)
+            await asyncio.shield(self._unsubscribe(tenant))
+
+    async def _subscribe(self, tenant: str) -> None:
+        async with self._lock:
+            if tenant in self._subscriptions:
+                return
+            connection = self._broker.connection
+            try:
+                subscription = await connection.subscribe(live_subjects(tenant), cb=self.hear)
+            except NatsError as error:
+                raise Unavailable("The message bus is away.", code="bus-unavailable") from error
+            self._subscriptions[tenant] = subscription
+
+    async def _unsubscribe(self, tenant: str) -> None:
+        """Unless somebody else listens by now."""
+        async with self._lock:
+            if self._listeners.get(tenant):
+                return
+            self._listeners.pop(tenant, None)
+            subscription = self._subscriptions.pop(tenant, None)
+            if subscription is not None:
+                with suppress(NatsError):
+                    await subscription.unsubscribe()
 
     def end(self) -> None:
         """End all streams: the process is about to stop."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import uuid6
 from fastapi import FastAPI
 
-from sluice_contracts.topology import AUTH_CHANGED, LIVE_EVENTS
+from sluice_contracts.topology import AUTH_CHANGED
 from sluice_gateway.app import make_app
 from sluice_gateway.claims import CoalescedClaims
 from sluice_gateway.domain import UploadTokens
@@ -35,7 +35,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     service = Service("gateway", settings)
     asker = NatsAsker(service.broker)
     outcomes = NatsOutcomes(instance=uuid6.uuid7().hex)
-    live = LiveEvents()
+    live = LiveEvents(service.broker)
     principals = CachedPrincipals(asker, lambda: reconnects(service.broker))
     store = SignedUrlStore(settings.max_uploads_in_flight * _CONNECTIONS_PER_UPLOAD)
     # Players that pause keep their connection; they must not keep one from an upload.
@@ -70,7 +70,6 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
         """Listen to what is said on core NATS; the client renews it after a reconnect."""
         connection = service.broker.connection
         await connection.subscribe(outcomes.subject, cb=outcomes.hear)
-        await connection.subscribe(LIVE_EVENTS, cb=live.hear)
         await connection.subscribe(AUTH_CHANGED, cb=principals.hear_change)
         await asyncio.Event().wait()
 

@@ -77,7 +77,7 @@ class Listener(Protocol):
 class Live(Protocol):
     """Hears log entries the moment they are written."""
 
-    def listen(self, tenant: str) -> AbstractContextManager[Listener]: ...
+    def listen(self, tenant: str) -> AbstractAsyncContextManager[Listener]: ...
 
 
 class Principals(Protocol):

@@ -89,7 +89,7 @@ async def follow(
     heartbeat, the log is read: what it holds is what is sent.
     """
     position = start
-    with deps.live.listen(tenant) as listener:
+    async with deps.live.listen(tenant) as listener:
         while not listener.ended:
             try:
                 page = await _page(tenant, position, _PAGE, wanted, deps)

@@ -11,7 +11,6 @@ from sluice_contracts.questions import UploadOutcome
 from sluice_contracts.topology import live_subject, live_subjects
 from sluice_gateway.live import LiveEvents
 from sluice_gateway.outcomes import NatsOutcomes
-from sluice_runtime.errors import Unavailable
 
 from .test_events import public
 
@@ -123,18 +122,34 @@ class TestLive:
         assert await asyncio.gather(*(reader() for _ in range(3))) == [[live_subjects("dev")]] * 3
         assert (bus.asked, bus.subjects) == (1, [])
 
-    async def test_a_bus_that_is_closed_is_told_as_away(self) -> None:
+    async def test_without_a_bus_one_listens_and_hears_nothing(self) -> None:
         class Closed(FakeBus):
             async def subscribe(self, subject: str, **_: Any) -> FakeSubscription:
                 raise ConnectionClosedError
 
-        events = live_events(Closed())
-        with pytest.raises(Unavailable):
+        async with live_events(Closed()).listen("dev") as listener:
+            assert await listener.next(0.01) is None
+
+    async def test_a_reader_that_is_cancelled_leaves_no_subscription(self) -> None:
+        bus: Any = FakeBus()
+        events = live_events(bus)
+        listening = asyncio.Event()
+
+        async def reader() -> None:
             async with events.listen("dev"):
-                pass
-        with pytest.raises(Unavailable):
-            async with events.listen("dev"):
-                pass
+                listening.set()
+                await asyncio.Event().wait()
+
+        running = asyncio.create_task(reader())
+        await listening.wait()
+        # Twice: while it listens, and while it says that it does no more.
+        running.cancel()
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        async with events.listen("other"):
+            assert bus.subjects == [live_subjects("other")]
 
     async def test_a_reader_that_is_too_slow_loses_hints_and_no_memory(self) -> None:
         events = live_events()

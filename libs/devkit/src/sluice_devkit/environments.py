@@ -51,7 +51,7 @@ def service_environment(
         "gateway": {
             "SLUICE_TOKEN_SECRET": credentials.token_secret,
             "SLUICE_MEDIA_PROXY": "true",
-            # It writes parts one after the other, and holds in memory what comes beside.
+            # That server writes parts in order, and holds in memory what comes beside.
             "SLUICE_PARTS_IN_FLIGHT": "1",
         },
         "storage": {

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 class BatchRefused(Exception):
-    """JetStream took none of these letters now; it may have one of them from before."""
+    """JetStream did not take these letters as one; it may have some of them from before."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ async def publish_together(connection: Client, letters: Sequence[Letter]) -> Non
     has all of them.
 
     Raises:
-        BatchRefused: none was stored.
+        BatchRefused: the batch was not stored; its letters may be sent singly.
         TimeoutError, nats.errors.Error: not confirmed; repeating with the same ids is safe.
     """
     batch = secrets.token_hex(16)

@@ -49,6 +49,8 @@ class Relay:
         self._table = table
         self._broker = broker
         self._woken = asyncio.Event()
+        # Streams whose last batch was not confirmed: what waits for them goes singly once.
+        self._unconfirmed: set[str] = set()
 
     def wake(self) -> None:
         self._woken.set()
@@ -93,7 +95,7 @@ class Relay:
             positions = bindparam("positions", published, ARRAY(BigInteger))
             gone = delete(self._table).where(self._table.c.position == any_(positions))
             await connection.execute(gone)
-            if len(rows) >= BUSY:
+            if BUSY <= len(rows) < _BATCH:
                 await asyncio.sleep(_LINGER_SECONDS)
         if len(published) < len(rows):
             now = (await connection.execute(select(func.now()))).scalar_one()
@@ -105,23 +107,26 @@ class Relay:
         streams: dict[str, list[Row[tuple[object, ...]]]] = {}
         for row in rows:
             streams.setdefault(stream_of(row.subject).name, []).append(row)
-        published: list[int] = []
-        for waiting in streams.values():
-            published += await self._publish_waiting(waiting)
-        return published
+        published = await asyncio.gather(
+            *(self._publish_to(stream, waiting) for stream, waiting in streams.items())
+        )
+        return [position for positions in published for position in positions]
 
-    async def _publish_waiting(self, rows: Rows) -> list[int]:
+    async def _publish_to(self, stream: str, rows: Rows) -> list[int]:
         """As one, if there are many of them; one by one if JetStream does not take them so."""
-        if len(rows) < _TOGETHER:
+        if len(rows) < _TOGETHER or stream in self._unconfirmed:
+            self._unconfirmed.discard(stream)
             return await self._publish_singly(rows)
         try:
             await publish_together(connected(self._broker), [_letter(row) for row in rows])
         except BatchRefused as error:
-            # It knows one of them: a relay ended between publishing and deleting.
+            # Most often it knows one of them: a relay ended between publishing and deleting.
             log.warning("relayed singly", error=repr(error))
             return await self._publish_singly(rows)
         except (TimeoutError, NatsError) as error:
+            # One of them may be the reason, which must not hold up the others for ever.
             log.warning("not relayed", error=repr(error))
+            self._unconfirmed.add(stream)
             return []
         return [row.position for row in rows]
 

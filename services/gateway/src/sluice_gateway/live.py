@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from sluice_contracts.api import PublicEvent
 from sluice_contracts.topology import live_subjects
-from sluice_runtime.errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -61,11 +60,7 @@ class LiveEvents:
 
     @asynccontextmanager
     async def listen(self, tenant: str) -> AsyncIterator[_Listener]:
-        """Hear every entry of a tenant that is written from here on.
-
-        Raises:
-            Unavailable: the bus is away for good.
-        """
+        """Hear every entry of a tenant that is written from here on."""
         listener = _Listener()
         listener.ended = self._ended
         self._listeners.setdefault(tenant, set()).add(listener)
@@ -77,14 +72,16 @@ class LiveEvents:
             await asyncio.shield(self._unsubscribe(tenant))
 
     async def _subscribe(self, tenant: str) -> None:
+        """Without a bus there are no hints, and who listens reads the log alone."""
         async with self._lock:
-            if tenant in self._subscriptions:
+            if self._ended or tenant in self._subscriptions:
                 return
             connection = self._broker.connection
             try:
                 subscription = await connection.subscribe(live_subjects(tenant), cb=self.hear)
             except NatsError as error:
-                raise Unavailable("The message bus is away.", code="bus-unavailable") from error
+                log.warning("no hints", error=repr(error))
+                return
             self._subscriptions[tenant] = subscription
 
     async def _unsubscribe(self, tenant: str) -> None:

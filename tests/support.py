@@ -166,6 +166,8 @@ class Supervisor:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._down: set[str] = set()
+        # What is being restarted is down for a moment, and nobody else's to start.
+        self._restarting = asyncio.Lock()
         self.restarts: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -181,10 +183,16 @@ class Supervisor:
     async def _watch(self) -> None:
         while True:
             for name in SERVICES:
-                if name not in self._down and name not in self._stack.pids:
-                    self.restarts[name] += 1
-                    await self._stack.start(name)
+                async with self._restarting:
+                    if name not in self._down and name not in self._stack.pids:
+                        self.restarts[name] += 1
+                        await self._stack.start(name)
             await asyncio.sleep(0.5)
+
+    async def restart(self, name: str) -> None:
+        """Stop a member in good order and start it again."""
+        async with self._restarting:
+            await self._stack.restart(name)
 
     async def kill(self, name: str) -> None:
         """SIGKILL a member and leave it down."""

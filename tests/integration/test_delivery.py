@@ -427,7 +427,7 @@ async def test_a_bus_that_lost_everything_does_not_tear_the_log(
         await own.wait_ready("nats", PATIENCE)
         await provision_topology(own)
         for service in SERVICES:
-            await own.restart(service)
+            await supervisor.restart(service)
         assert await last_sequence(own) == 0
         kept = await keep(uploader, 3)
         await completed(own, kept)

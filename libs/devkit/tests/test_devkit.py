@@ -4,6 +4,7 @@ import io
 import json
 import signal
 import socket
+import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -102,6 +103,14 @@ def test_free_ports_differ_and_can_be_listened_on() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert [require_free(port) for port in ports] == ports
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that end with their process")
+def test_another_process_is_given_other_ports() -> None:
+    ask = "from sluice_devkit.ports import free_ports; print(*free_ports(500))"
+    ours = free_ports(500)
+    theirs = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True).stdout
+    assert not {int(port) for port in theirs.split()} & set(ours)
 
 
 def test_a_port_somebody_listens_on_is_refused() -> None:

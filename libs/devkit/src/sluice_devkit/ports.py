@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 
 HOST = "127.0.0.1"
 
@@ -10,8 +11,11 @@ HOST = "127.0.0.1"
 # the very port it knocks at, connect to itself, and so keep the server from coming back.
 LOWEST, HIGHEST = 20_000, 32_000
 
-# Ports this process gave out already: those of servers that were not started yet look free.
-_given: set[int] = set()
+# Ports are given out from blocks, each claimed by one process: two that start servers at the same
+# time would find the same port free.
+_BLOCK = 100
+_claims: list[socket.socket] = []
+_ports: list[int] = []
 
 
 class PortTakenError(RuntimeError):
@@ -42,14 +46,38 @@ def require_free(port: int) -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports nobody listens on at the moment, and that were not given before."""
+    """`count` different ports nobody listens on at the moment, and that were not given before.
+
+    Raises:
+        PortTakenError: there are not so many.
+    """
     found: list[int] = []
-    for port in random.sample(range(LOWEST, HIGHEST), HIGHEST - LOWEST):
-        if len(found) == count:
-            break
-        if port not in _given and is_free(port):
+    while len(found) < count:
+        if not _ports:
+            _ports.extend(_claim_block())
+        port = _ports.pop()
+        if is_free(port):
             found.append(port)
-    if len(found) < count:
-        raise PortTakenError(f"fewer than {count} free ports between {LOWEST} and {HIGHEST}")
-    _given.update(found)
     return found
+
+
+def _claim_block() -> list[int]:
+    """The ports of a block no living process has claimed, in any order."""
+    firsts = range(LOWEST, HIGHEST, _BLOCK)
+    for first in random.sample(firsts, len(firsts)):
+        if _claim(first):
+            return random.sample(range(first, first + _BLOCK), _BLOCK)
+    raise PortTakenError(f"all ports between {LOWEST} and {HIGHEST} were given out")
+
+
+def _claim(first: int) -> bool:
+    """Hold a name for as long as this process lives; only Linux has such names without files."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        if sys.platform == "linux":
+            claim.bind(f"\0sluice-ports-{first}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True

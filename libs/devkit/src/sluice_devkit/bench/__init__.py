@@ -68,8 +68,8 @@ def report(figures: Sequence[Figure]) -> str:
 
 async def bench(out: Path | None) -> int:
     """Measure, print, and write JSON to `out`. A missed goal is reported, never an error."""
-    # The first rounds of small bodies meet a disk that is fresh, or still busy with what was
-    # removed before: it takes a few until the store is as fast as it stays.
+    # How fast the store takes small bodies changes from round to round, with what lies in it and
+    # what was removed from it: their medians are of more rounds.
     figures = await measure(large_bytes=GIB, large_rounds=3, small_count=1000, small_rounds=5)
     document = {"figures": [{**asdict(figure), "met": figure.met} for figure in figures]}
     text = json.dumps(document, indent=2) + "\n"

@@ -25,8 +25,8 @@ SCHEMA_ROOT = "https://sluice.dev/schemas"
 
 # Printable ASCII without space, double quote and percent sign stays as it is.
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-# Nearly every attribute is made of these alone, and is told so in a tenth of the time.
-_PLAIN = re.compile(r"[!#$&-~]*")
+# Nearly every attribute is made of these alone, which is quicker found out than quoted.
+_PLAIN = re.compile(f"[{re.escape(_SAFE)}]*")
 _QUOTED_PAIR = re.compile(r"\\(.)")
 
 

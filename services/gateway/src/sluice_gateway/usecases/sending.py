@@ -71,25 +71,23 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
     sending.begun, sending.session_id = True, begun.session_id
     if begun.put_url is None:
         return await _Parts(sending, begun, deps).send(body)
-    assert sending.size_bytes is not None
-    return await _send_whole(begun.put_url, sending, body, deps)
+    assert size is not None
+    put = _send_whole if size <= WHOLE_BYTES else _send_stream
+    return await put(begun.put_url, sending, body, deps)
 
 
 async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
-    size = sending.size_bytes or 0
-    if size > WHOLE_BYTES:
-        return await _send_stream(url, sending, body, deps)
     held = bytearray()
     async for chunk in body:
         held += chunk
-    _require_all(len(held), size)
+    _require_all(len(held), sending.size_bytes)
     data = bytes(held)
     digest = sending.sha256 or hashlib.sha256(data).hexdigest()
     md5 = hashlib.md5(data, usedforsecurity=False)
     etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)
     if etag != md5.hexdigest():
-        return Sent(size, digest)
-    return Sent(size, digest, etag=etag, head=data[:_HEAD_BYTES])
+        return Sent(len(data), digest)
+    return Sent(len(data), digest, etag=etag, head=data[:_HEAD_BYTES])
 
 
 async def _send_stream(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:

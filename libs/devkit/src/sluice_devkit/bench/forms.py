@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-_BOUNDARY = "sluice-bench"
+# As long as the one of curl: a shorter one takes longer to look for.
+_BOUNDARY = 24 * "-" + "SluiceBenchBoundary001"
 CONTENT_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
 CLOSING = f"\r\n--{_BOUNDARY}--\r\n".encode()
 

@@ -53,6 +53,9 @@ def service_environment(
             "SLUICE_MEDIA_PROXY": "true",
             # That server writes parts in order, and holds in memory what comes beside.
             "SLUICE_PARTS_IN_FLIGHT": "1",
+            # Left to the system, megabytes wait for a server on the same machine, and leave the
+            # cache of the processor meanwhile: with less it reads a twentieth faster.
+            "SLUICE_STORE_SEND_BUFFER_BYTES": str(128 * 1024),
         },
         "storage": {
             "SLUICE_S3_URL": addresses.s3.url,

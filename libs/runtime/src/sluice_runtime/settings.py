@@ -58,6 +58,7 @@ KNOWN = frozenset(
         "S3_SECRET_KEY",
         "S3_URL",
         "SINGLE_PUT_BYTES",
+        "STORE_SEND_BUFFER_BYTES",
         "SWEEP_INTERVAL_SECONDS",
         "TOKEN_SECRET",
         "TRUSTED_PROXIES",

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,22 +25,40 @@ class Answered:
 class HttpSession:
     """One pool of kept connections to one store."""
 
-    def __init__(self, connections: int, timeout: aiohttp.ClientTimeout) -> None:
+    def __init__(
+        self,
+        connections: int,
+        timeout: aiohttp.ClientTimeout,
+        *,
+        send_buffer_bytes: int | None = None,
+    ) -> None:
+        """`send_buffer_bytes` bounds what the system holds of a body that the store has not taken
+        yet. Without it the system decides, which is right for a store at a distance."""
         self._connections = connections
         self._timeout = timeout
+        self._send_buffer_bytes = send_buffer_bytes
         self._session: aiohttp.ClientSession | None = None
 
     def open(self) -> aiohttp.ClientSession:
         """Made on first use: a session belongs to a running event loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections),
+                connector=aiohttp.TCPConnector(
+                    limit=self._connections, socket_factory=self._socket
+                ),
                 timeout=self._timeout,
                 auto_decompress=False,
                 # A header nobody signed is refused by some stores.
                 skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
             )
         return self._session
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        if self._send_buffer_bytes is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer_bytes)
+        return made
 
     async def close(self) -> None:
         if self._session is not None:

@@ -37,7 +37,10 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     outcomes = NatsOutcomes(instance=uuid6.uuid7().hex)
     live = LiveEvents(service.broker)
     principals = CachedPrincipals(asker, lambda: reconnects(service.broker))
-    store = SignedUrlStore(settings.max_uploads_in_flight * _CONNECTIONS_PER_UPLOAD)
+    store = SignedUrlStore(
+        settings.max_uploads_in_flight * _CONNECTIONS_PER_UPLOAD,
+        send_buffer_bytes=settings.store_send_buffer_bytes,
+    )
     # Players that pause keep their connection; they must not keep one from an upload.
     media = SignedUrlStore(_PLAYERS)
     deps = Deps(

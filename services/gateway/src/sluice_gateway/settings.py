@@ -25,6 +25,7 @@ class GatewaySettings(ServiceSettings):
     max_json_bytes: Annotated[int, Field(ge=1024)] = MIB
     max_uploads_in_flight: Annotated[int, Field(ge=1)] = 64
     parts_in_flight: Annotated[int, Field(ge=1, le=8)] = 2
+    store_send_buffer_bytes: Annotated[int | None, Field(ge=64 * 1024)] = None
     min_upload_rate_bytes: Annotated[int, Field(ge=0)] = 1024
     min_upload_rate_seconds: Annotated[float, Field(gt=0)] = 30.0
     media_proxy: bool = False

@@ -21,8 +21,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=3, sock_re
 class SignedUrlStore:
     """The object store as the gateway may use it: with no credential of its own."""
 
-    def __init__(self, connections: int) -> None:
-        self._http = HttpSession(connections, _TIMEOUT)
+    def __init__(self, connections: int, *, send_buffer_bytes: int | None = None) -> None:
+        self._http = HttpSession(connections, _TIMEOUT, send_buffer_bytes=send_buffer_bytes)
 
     async def close(self) -> None:
         await self._http.close()

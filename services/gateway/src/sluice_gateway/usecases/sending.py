@@ -127,7 +127,7 @@ def _require_all(sent: int, promised: int | None) -> None:
 
 
 class _Parts:
-    """Cuts a body into parts, hashes them in order on a thread, sends a few at a time."""
+    """Cuts a body into parts, and sends a few of them at a time."""
 
     def __init__(self, sending: Sending, begun: UploadBegun, deps: Deps) -> None:
         assert begun.session_id is not None
@@ -141,7 +141,6 @@ class _Parts:
         self._buffers: list[bytearray] = []
         self._done: list[Part] = []
         self._digest = hashlib.sha256()
-        self._hashing: asyncio.Task[None] | None = None
         self._size = 0
 
     async def send(self, body: Body) -> Sent:
@@ -160,7 +159,10 @@ class _Parts:
             offset = 0
             while offset < len(chunk):
                 taken = min(len(chunk) - offset, self._part_size - filled)
-                buffer[filled : filled + taken] = memoryview(chunk)[offset : offset + taken]
+                piece = memoryview(chunk)[offset : offset + taken]
+                # At once: it is in the cache of the processor still, a whole part would not be.
+                self._digest.update(piece)
+                buffer[filled : filled + taken] = piece
                 filled, offset = filled + taken, offset + taken
                 if filled == self._part_size:
                     await self._dispatch(group, number, buffer, filled)
@@ -180,25 +182,10 @@ class _Parts:
         self._size += filled
         await self._places.acquire()
         url = await self._url(number)
-        self._hashing = group.create_task(self._hash(self._hashing, data))
-        group.create_task(self._send_part(number, url, buffer, data, self._hashing))
+        group.create_task(self._send_part(number, url, buffer, data))
 
-    async def _hash(self, before: asyncio.Task[None] | None, data: memoryview) -> None:
-        """Parts are hashed in order, on a thread, while they are being sent."""
-        if before is not None:
-            await before
-        await asyncio.to_thread(self._digest.update, data)
-
-    async def _send_part(
-        self,
-        number: int,
-        url: str,
-        buffer: bytearray,
-        data: memoryview,
-        hashing: asyncio.Task[None],
-    ) -> None:
+    async def _send_part(self, number: int, url: str, buffer: bytearray, data: memoryview) -> None:
         etag = await self._deps.store.put_part(url, data)
-        await hashing
         self._done.append(Part(number=number, etag=etag))
         self._buffers.append(buffer)
         self._places.release()

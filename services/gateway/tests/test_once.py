@@ -1,6 +1,7 @@
 """Requests under an idempotency key: done once, whatever becomes of the first of them."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -88,6 +89,26 @@ class TestHolding:
         with pytest.raises(Rejected):
             await under_key(world, work)
         assert isinstance(world.asked[-1], FreeKey)
+
+    async def test_a_renewal_that_is_answered_at_that_moment_is_the_last(self) -> None:
+        world, before = world_of(), asyncio.all_tasks()
+
+        async def answer(_: ReserveKey) -> Reserved:
+            if len(world.questions(ReserveKey)) == 2:
+                # As `wait_for` does until Python 3.12, when the answer is there already.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            return Reserved(lease_seconds=0.001)
+
+        async def work(_: Once) -> None:
+            await until(lambda: len(world.questions(ReserveKey)) == 2)
+            raise Rejected("no")
+
+        world.answers[ReserveKey] = answer
+        with pytest.raises(Rejected):
+            await under_key(world, work)
+        assert isinstance(world.asked[-1], FreeKey)
+        assert asyncio.all_tasks() <= before
 
 
 class TestTelling:

@@ -47,6 +47,26 @@ class TestUnderWatch:
         assert sorted(bench.ended) == ["one", "two"]
         assert others() == before
 
+    @pytest.mark.parametrize("turns", range(6))
+    async def test_a_watcher_whose_wait_has_just_ended_ends_too(self, turns: int) -> None:
+        answered, before = asyncio.Event(), others()
+
+        async def asking() -> None:
+            # Until Python 3.12 it returns, instead of being cancelled, when the answer is there.
+            await asyncio.wait_for(answered.wait(), timeout=60)
+            await asyncio.Event().wait()
+
+        async def work() -> int:
+            await asyncio.sleep(0)
+            answered.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return 7
+
+        async with asyncio.timeout(10):
+            assert await under_watch(work(), asking()) == 7
+        assert others() == before
+
     async def test_a_watcher_that_raises_ends_the_work(self) -> None:
         bench, before = Bench(), others()
         with pytest.raises(Rejected, match="too slow"):

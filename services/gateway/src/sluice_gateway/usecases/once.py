@@ -12,6 +12,7 @@ from sluice_contracts.facts import RequestKey
 from sluice_contracts.questions import FreeKey, KeptUpload, ReserveKey
 from sluice_gateway.forms import Form
 from sluice_gateway.ports import Deps
+from sluice_gateway.usecases.watching import end
 from sluice_runtime.errors import Conflict, Rejected, SluiceError
 
 
@@ -134,14 +135,14 @@ async def only_once(
         yield once
     except BaseException as error:
         # First of all: a renewal behind it would take the key again.
-        renewing.cancel()
+        await end([renewing])
         if not once.may_be_done or isinstance(error, Conflict | Rejected):
             free = FreeKey(tenant=tenant, scope=scope, key=key, claim_id=claim_id)
             with suppress(SluiceError):
                 await asyncio.shield(deps.asker.ask(free))
         raise
     finally:
-        renewing.cancel()
+        await end([renewing])
 
 
 async def _renew(lease: _Lease, deps: Deps) -> None:

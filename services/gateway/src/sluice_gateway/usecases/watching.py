@@ -1,7 +1,7 @@
 """Keeping an eye on a body while it comes: its size, its pace, and whoever else must not stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from sluice_runtime.errors import Rejected, Unavailable
 T = TypeVar("T")
 
 _STALLED_SECONDS = 120.0
+_CANCEL_AGAIN_SECONDS = 0.1
 
 
 @dataclass
@@ -68,6 +69,18 @@ async def under_watch(work: Coroutine[Any, Any, T], *watchers: Coroutine[Any, An
             watcher.result()
         return await worker
     finally:
-        for task in (worker, *watching):
-            task.cancel()
+        worker.cancel()
+        await end(watching)
         await asyncio.gather(worker, *watching, return_exceptions=True)
+
+
+async def end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all of them have ended.
+
+    Until Python 3.12, a cancel is lost on a task whose `wait_for` has an answer at that moment. One
+    that asks again and again would then go on for ever, and so would who waits for it.
+    """
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running, timeout=_CANCEL_AGAIN_SECONDS)

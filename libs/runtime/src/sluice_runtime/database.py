@@ -1,12 +1,10 @@
-"""The engine, the unit of work, and the two tables that make messages count exactly once.
+"""The engine, and the two tables that make messages count exactly once.
 
 Outbox: a fact is written in the transaction that makes it true; the relay publishes it.
 Inbox: a consumer remembers the ids of the facts it has taken, in the transaction of their effect.
 """
 
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,9 +14,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import (
     BigInteger,
     Column,
-    CursorResult,
     DateTime,
-    Executable,
     Identity,
     Index,
     MetaData,
@@ -33,15 +29,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sluice_contracts.envelope import wrap
 from sluice_contracts.facts import Fact
 from sluice_contracts.tasks import Priority, Task
 from sluice_contracts.topology import EVENTS
-from sluice_runtime.errors import SluiceError, Unavailable
+from sluice_runtime.errors import Unavailable
+from sluice_runtime.session import Session, open_session
 from sluice_runtime.trace import current_trace
 
 _POOL_SIZE = 12
@@ -95,112 +90,6 @@ def make_engine(url: str) -> AsyncEngine:
         hide_parameters=True,
         json_deserializer=from_json,
     )
-
-
-@asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction; leaving the block without `commit()` undoes everything.
-
-    Raises:
-        Unavailable: the database is away, or too busy to answer. A commit whose confirmation
-            was lost may have happened: what is repeated must be idempotent.
-    """
-    try:
-        async with engine.connect() as connection:
-            yield connection
-    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-        raise Unavailable("The database is not reachable.", code="database-unavailable") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable(
-                "The database connection was lost.", code="database-unavailable"
-            ) from error
-        raise
-
-
-class Session:
-    """One transaction that saves up its writes.
-
-    They go out together in a single statement, before the next query and before the commit: a
-    round trip to the database costs more than what it carries.
-    """
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self._writes: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        self._has_only_read = True
-
-    async def execute(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
-    ) -> CursorResult[Any]:
-        """Run a query; it sees everything written before. A text that only reads says so with
-        `.columns()`."""
-        await self.flush()
-        self._has_only_read &= statement.is_select
-        return await self._connection.execute(statement, parameters)
-
-    async def write(self, table: str, sql: str, parameters: Mapping[str, Any]) -> None:
-        """Run `sql`, which changes `table` alone, before the next query or the commit.
-
-        Statements that go out together do not see one another, so a second one for the same
-        table waits for the first.
-        """
-        if table in self._writes:
-            await self.flush()
-        self._writes[table] = (sql, parameters)
-
-    async def flush(self) -> None:
-        """Send what was saved up."""
-        if not self._writes:
-            return
-        writes, self._writes = list(self._writes.values()), {}
-        statement = _together(tuple(sql for sql, _ in writes))
-        parameters = {
-            f"w{n}_{name}": value
-            for n, (_, given) in enumerate(writes)
-            for name, value in given.items()
-        }
-        self._has_only_read = False
-        await self._connection.execute(statement, parameters)
-
-    async def commit(self) -> None:
-        """Make it all happen."""
-        await self.flush()
-        await self._connection.commit()
-        self._has_only_read = True
-
-    async def end(self) -> None:
-        """End a transaction that wrote nothing with a commit as well: with each rollback, psycopg
-        forgets every statement it has prepared on the connection."""
-        if self._has_only_read and self._connection.in_transaction():
-            await self._connection.commit()
-
-
-@asynccontextmanager
-async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
-    """One transaction; leaving the block without `commit()` undoes what was written.
-
-    Raises `Unavailable`, as `transaction`.
-    """
-    async with transaction(engine) as connection:
-        session = Session(connection)
-        try:
-            yield session
-        except SluiceError:
-            # A refusal: as ordinary as an answer.
-            await session.end()
-            raise
-        await session.end()
-
-
-@cache
-def _together(statements: tuple[str, ...]) -> TextClause:
-    """Several writes as one statement; each keeps its parameters apart by its number."""
-    *first, last = [
-        re.sub(r"(?<!:):(\w+)", rf":w{n}_\1", statement) for n, statement in enumerate(statements)
-    ]
-    parts = ", ".join(f"part{n} as ({statement})" for n, statement in enumerate(first))
-    return text(f"with {parts} {last}" if parts else last)
 
 
 async def insert_many(
@@ -293,6 +182,14 @@ class Outbox:
         self._rows = []
 
 
+@cache
+def _take_statement(table: Table) -> TextClause:
+    return text(
+        f"insert into {table.name} (event_id) "
+        "select unnest(cast(:ids as text[])) on conflict do nothing returning event_id"
+    )
+
+
 class Inbox:
     """Remembers which facts took effect."""
 
@@ -306,12 +203,9 @@ class Inbox:
         The ids are taken in order, so that two transactions with the same ids wait for each
         other instead of dying in a deadlock.
         """
-        statement = text(
-            f"insert into {self._table.name} (event_id) "
-            "select unnest(cast(:ids as text[])) on conflict do nothing returning event_id"
-        )
         ids = {"ids": sorted(set(event_ids))}
-        return set((await self._session.execute(statement, ids)).scalars())
+        rows = await self._session.ask(_take_statement(self._table), ids)
+        return {row.event_id for row in rows}
 
     async def forget(self) -> bool:
         """Drop some of the ids older than anything the stream can still deliver.

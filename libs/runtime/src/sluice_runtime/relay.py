@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sluice_contracts.topology import stream_of
 from sluice_runtime.broker import connected
-from sluice_runtime.database import transaction
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.publish import BatchRefused, Letter, publish, publish_together
 from sluice_runtime.pull import BUSY
+from sluice_runtime.session import transaction
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import LogEntries, LogEntry
 from sluice_notifier.domain import Cursor, Entry
-from sluice_runtime.database import Session, insert_many, open_session
+from sluice_runtime.database import insert_many
+from sluice_runtime.session import Session, open_session
 
 metadata = MetaData()
 Moment = DateTime(timezone=True)
@@ -85,11 +86,12 @@ class SqlLog:
 
     async def lock_cursor(self) -> Cursor:
         """The cursor, held until this transaction ends."""
-        row = (await self._session.execute(_LOCK_CURSOR)).first()
-        if row is None:
+        rows = await self._session.ask(_LOCK_CURSOR, {})
+        if not rows:
             first = insert(cursors).values(id=_CURSOR, position=0).on_conflict_do_nothing()
             await self._session.execute(first)
-            row = (await self._session.execute(_LOCK_CURSOR)).one()
+            rows = await self._session.ask(_LOCK_CURSOR, {})
+        (row,) = rows
         return Cursor(row.stream_created, row.position)
 
     async def move_cursor(self, cursor: Cursor) -> None:
@@ -98,11 +100,12 @@ class SqlLog:
 
     async def known(self, event_ids: Sequence[str]) -> set[str]:
         """Those of the ids that the log holds."""
-        return set((await self._session.execute(_KNOWN, {"ids": list(event_ids)})).scalars())
+        rows = await self._session.ask(_KNOWN, {"ids": list(event_ids)})
+        return {row.event_id for row in rows}
 
     async def last(self, tenants: Sequence[str]) -> dict[str, int]:
         """The newest sequence of each tenant that has one."""
-        rows = await self._session.execute(_LAST, {"tenants": list(tenants)})
+        rows = await self._session.ask(_LAST, {"tenants": list(tenants)})
         return {row.tenant: row.last for row in rows}
 
     async def append(self, entries: Sequence[Entry]) -> None:

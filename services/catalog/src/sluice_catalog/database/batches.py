@@ -10,8 +10,8 @@ from sluice_catalog.database.tables import batches, recordings, status_history, 
 from sluice_catalog.domain import Batch
 from sluice_contracts.questions import Page
 from sluice_contracts.statuses import BatchStatus, RecordingStatus
-from sluice_runtime.database import Session
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 
 class BatchNotFound(NotFound):

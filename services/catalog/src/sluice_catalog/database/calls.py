@@ -11,8 +11,9 @@ from sluice_catalog.database.tables import calls, media, objects, status_history
 from sluice_catalog.domain import Call
 from sluice_contracts.questions import CallView, ListCalls, StatusStep
 from sluice_contracts.statuses import CallStatus, Kind
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 
 class CallNotFound(NotFound):

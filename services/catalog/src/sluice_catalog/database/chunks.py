@@ -12,8 +12,9 @@ from sluice_catalog.database.tables import Moment, chunks, media, objects
 from sluice_catalog.domain import Chunk
 from sluice_contracts.questions import ChunkView, Gap, ListChunks
 from sluice_contracts.statuses import ChunkStatus
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 # What ends last so far, chunk by chunk: a long one may reach over several short ones behind it.
 _GAPS = text("""
@@ -54,7 +55,7 @@ class SqlChunks:
             return {}
         first, last = min(starts.values()), max(starts.values())
         values = {"ids": list(starts), "first": first, "last": last}
-        rows = await self._session.execute(_KNOWN, values)
+        rows = await self._session.ask(_KNOWN, values)
         return {row.chunk_id: row.file_path for row in rows}
 
     async def lock(self, tenant: str, chunk_id: UUID) -> Chunk:
@@ -114,7 +115,7 @@ class SqlChunks:
         }
         return [
             Gap(start_ts=row.covered_to, end_ts=row.start_ts, duration_sec=row.seconds)
-            for row in await self._session.execute(_GAPS, values)
+            for row in await self._session.ask(_GAPS, values)
         ]
 
 

@@ -12,8 +12,8 @@ from sluice_catalog.database.rows import columns_of
 from sluice_catalog.database.tables import devices
 from sluice_catalog.domain import Device
 from sluice_contracts.questions import Page
-from sluice_runtime.database import Session
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 _SEEN = """
     update devices set last_seen_at = given.at

@@ -10,8 +10,9 @@ from sluice_catalog.database.rows import columns_of
 from sluice_catalog.database.tables import DIRECT_IS_OPEN, direct_uploads, status_history
 from sluice_catalog.domain import Direct
 from sluice_contracts.statuses import Kind, UploadStatus
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 _SAVED = ("session_id", "size_bytes", "sha256", "status", "sequence", "deadline")
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sluice_catalog.database.tables import keys
 from sluice_contracts.questions import Principal
-from sluice_runtime.database import Session
+from sluice_runtime.session import Session
 
 
 class SqlKeys:

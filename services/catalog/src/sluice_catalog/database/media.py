@@ -7,7 +7,8 @@ from sqlalchemy import delete, exists
 
 from sluice_catalog.database.tables import media, objects
 from sluice_contracts.facts import MediaFacts, ObjectInspected
-from sluice_runtime.database import Session, as_document
+from sluice_runtime.database import as_document
+from sluice_runtime.session import Session
 
 _KEEP = """
     insert into media (upload_id, readable, reason, container, codec, duration_seconds, sample_rate,

@@ -10,8 +10,8 @@ from sluice_catalog.database.rows import columns_of
 from sluice_catalog.database.tables import messages
 from sluice_catalog.domain import Message
 from sluice_contracts.questions import ListMessages, MessageView, Page
-from sluice_runtime.database import Session
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 # Walks along the ids, one message at a time, and stops where the next is not wanted any more: the
 # size of a snapshot is only known once it was unpacked.
@@ -27,7 +27,7 @@ _FITTING = text("""
         )
         from walk, asked where place < cardinality(ids) and total < :most
     )
-    select max(place) from walk where place <= 1 or total <= :most
+    select max(place) as fitting from walk where place <= 1 or total <= :most
 """).columns()
 
 
@@ -81,7 +81,8 @@ class SqlMessages:
     ) -> int:
         """How many of them, from the first on, are not larger together; the first always counts."""
         values = {"ids": list(message_ids), "with_snapshot": with_snapshot, "most": most_bytes}
-        count: int = (await self._session.execute(_FITTING, values)).scalar_one()
+        (row,) = await self._session.ask(_FITTING, values)
+        count: int = row.fitting
         return count
 
     async def views(

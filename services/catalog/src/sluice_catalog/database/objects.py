@@ -15,7 +15,8 @@ from sluice_catalog.database.tables import (
 )
 from sluice_catalog.domain import StoredObject
 from sluice_contracts.questions import OwnedObject
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
+from sluice_runtime.session import Session
 
 
 class SqlObjects:

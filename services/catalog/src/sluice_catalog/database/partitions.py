@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from sluice_runtime.database import transaction
+from sluice_runtime.session import transaction
 
 _BEHIND, _AHEAD = 2, 12
 

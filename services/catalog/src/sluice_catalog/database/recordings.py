@@ -8,8 +8,9 @@ from sluice_catalog.database.rows import columns_of, recording_of
 from sluice_catalog.database.tables import objects, recordings, uploads
 from sluice_catalog.domain import Recording
 from sluice_contracts.questions import RecordingState, RecordingView
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 
 class RecordingNotFound(NotFound):

@@ -26,8 +26,9 @@ from sluice_catalog.database.tables import objects, renders, status_history
 from sluice_catalog.domain import Render
 from sluice_contracts.questions import RenderView
 from sluice_contracts.statuses import Kind, RenderStatus
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 
 class RenderNotFound(NotFound):

@@ -8,8 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sluice_catalog.database.tables import idempotency, reservations
 from sluice_contracts.base import JsonObject
 from sluice_contracts.questions import Idempotency
-from sluice_runtime.database import Session, insert_many
+from sluice_runtime.database import insert_many
 from sluice_runtime.errors import Conflict, Rejected
+from sluice_runtime.session import Session
 
 
 class SqlReplays:

@@ -37,16 +37,16 @@ def columns_of(
 
 
 def batch_of(row: Row[Any]) -> Batch:
-    return Batch(**{**row._mapping, "status": BatchStatus(row.status)})
+    return Batch(**{**row._asdict(), "status": BatchStatus(row.status)})
 
 
 def upload_of(row: Row[Any]) -> Upload:
-    return Upload(**{**row._mapping, "status": UploadStatus(row.status)})
+    return Upload(**{**row._asdict(), "status": UploadStatus(row.status)})
 
 
 def recording_of(row: Row[Any]) -> Recording:
-    return Recording(**{**row._mapping, "status": RecordingStatus(row.status)})
+    return Recording(**{**row._asdict(), "status": RecordingStatus(row.status)})
 
 
 def object_of(row: Row[Any]) -> StoredObject:
-    return StoredObject(**row._mapping)
+    return StoredObject(**row._asdict())

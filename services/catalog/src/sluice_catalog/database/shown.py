@@ -9,8 +9,8 @@ from sluice_catalog.database.tables import direct_uploads, media, objects, statu
 from sluice_contracts.facts import MediaFacts
 from sluice_contracts.questions import Inspection, ObjectView, TimelineEntry
 from sluice_contracts.statuses import Kind
-from sluice_runtime.database import Session
 from sluice_runtime.errors import NotFound
+from sluice_runtime.session import Session
 
 _MEDIA = [column for column in media.c if column.name not in ("upload_id", "peaks")]
 

@@ -8,7 +8,8 @@ from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select,
 from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import UPLOAD_IS_OPEN, tombstones, uploads
 from sluice_catalog.domain import Upload
-from sluice_runtime.database import Session, as_document, insert_many
+from sluice_runtime.database import as_document, insert_many
+from sluice_runtime.session import Session
 
 _SAVED = ("upload_id", "status", "sequence", "deadline", "claim_id", "claimed_until")
 _SAVE = """
@@ -61,7 +62,7 @@ class SqlUploads:
 
     async def lock_many(self, upload_ids: Sequence[str]) -> dict[str, Upload]:
         """Those of the uploads that exist, locked in one order, by id."""
-        rows = await self._session.execute(_LOCK_MANY, {"ids": list(upload_ids)})
+        rows = await self._session.ask(_LOCK_MANY, {"ids": list(upload_ids)})
         found = [upload_of(row) for row in rows]
         return {upload.upload_id: upload for upload in found}
 
@@ -101,8 +102,8 @@ class SqlUploads:
 
     async def buried(self, upload_ids: Sequence[str]) -> set[str]:
         """Those of the uploads that were deleted."""
-        found = await self._session.execute(_BURIED, {"ids": list(upload_ids)})
-        return set(found.scalars())
+        rows = await self._session.ask(_BURIED, {"ids": list(upload_ids)})
+        return {row.upload_id for row in rows}
 
 
 def _overdue(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -26,7 +26,8 @@ from sluice_catalog.database.uploads import SqlUploads
 from sluice_catalog.domain import Change
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.statuses import Kind
-from sluice_runtime.database import Inbox, Outbox, Session, insert_many, open_session
+from sluice_runtime.database import Inbox, Outbox, insert_many
+from sluice_runtime.session import Session, open_session
 
 _STEPS = (
     select(status_history.c.id, func.max(status_history.c.sequence).label("steps"))
@@ -36,6 +37,7 @@ _STEPS = (
     )
     .group_by(status_history.c.id)
 )
+_CLOCK = select(func.clock_timestamp().label("now"))
 
 
 class SqlWork:
@@ -82,7 +84,7 @@ class SqlWork:
 
     async def steps_of(self, kind: Kind, ids: Sequence[str]) -> dict[str, int]:
         """As `steps_taken`, of several things; one without a history is left out."""
-        rows = await self._session.execute(_STEPS, {"of_kind": kind, "ids": list(ids)})
+        rows = await self._session.ask(_STEPS, {"of_kind": kind, "ids": list(ids)})
         return {row.id: row.steps for row in rows}
 
     def now(self) -> datetime:
@@ -91,8 +93,8 @@ class SqlWork:
 
     async def clock(self) -> datetime:
         """The time of the database right now: leases and deadlines of all processes go by it."""
-        query = select(func.clock_timestamp())
-        moment: datetime = (await self._session.execute(query)).scalar_one()
+        (row,) = await self._session.ask(_CLOCK, {})
+        moment: datetime = row.now
         return moment
 
     async def ping(self) -> None:

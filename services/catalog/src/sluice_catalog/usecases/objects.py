@@ -1,4 +1,4 @@
-"""What storage tells the catalog about objects, and what reconciliation asks."""
+"""What storage tells the catalog about objects."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -6,21 +6,17 @@ from datetime import datetime
 from functools import partial
 from typing import TypeGuard
 
-from sluice_catalog.domain import (
-    Recording,
-    StoredObject,
-    Upload,
-    first_change,
-)
+from sluice_catalog.domain import StoredObject, Upload
 from sluice_catalog.ports import Deps, Work
-from sluice_catalog.usecases.batches import rederive, restore_batch
+from sluice_catalog.usecases.batches import rederive
 from sluice_catalog.usecases.calls import take_calls
 from sluice_catalog.usecases.chunks import take_chunks
 from sluice_catalog.usecases.direct import reject_direct, take_direct
 from sluice_catalog.usecases.discarding import give_back
-from sluice_catalog.usecases.recordings import advance, lock_recording, registered_fact
+from sluice_catalog.usecases.recordings import advance_upload
 from sluice_catalog.usecases.renders import take_renders
 from sluice_catalog.usecases.reservations import keep_answer
+from sluice_catalog.usecases.restoring import restore_recording, restore_upload
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import (
     ObjectCheckStarted,
@@ -29,24 +25,9 @@ from sluice_contracts.facts import (
     ObjectRejected,
     ObjectStored,
     ObjectVerified,
-    RecordingUpload,
 )
-from sluice_contracts.questions import (
-    Done,
-    Failure,
-    FailureDetail,
-    FindOwners,
-    ListOwnedObjects,
-    OwnedObjects,
-    ReportMissing,
-    UploadOutcome,
-)
-from sluice_contracts.statuses import (
-    TERMINAL,
-    Kind,
-    RecordingStatus,
-    UploadStatus,
-)
+from sluice_contracts.questions import Failure, FailureDetail, UploadOutcome
+from sluice_contracts.statuses import RecordingStatus, UploadStatus
 from sluice_runtime.trace import trace_of, tracing
 
 _ACTOR = "storage"
@@ -96,14 +77,14 @@ async def _take(fact: News, work: Work) -> None:
         case ObjectRejected():
             await _take_rejected(fact, work)
         case ObjectCheckStarted():
-            await _advance(work, fact.upload_id, (RecordingStatus.PROCESSING,), actor=_ACTOR)
+            await advance_upload(work, fact.upload_id, (RecordingStatus.PROCESSING,), actor=_ACTOR)
         case ObjectVerified():
             await work.objects.mark([fact.upload_id], verified_at=fact.verified_at)
-            await _advance(work, fact.upload_id, _PROVEN, actor=_ACTOR)
+            await advance_upload(work, fact.upload_id, _PROVEN, actor=_ACTOR)
         case ObjectDamaged():
             await work.objects.mark([fact.upload_id], state="damaged")
             failed = (RecordingStatus.FAILED,)
-            await _advance(work, fact.upload_id, failed, actor=_ACTOR, reason=fact.detail)
+            await advance_upload(work, fact.upload_id, failed, actor=_ACTOR, reason=fact.detail)
         case ObjectDeleted():
             await work.objects.remove_discarded(fact.key)
             await work.media.forget(fact.upload_id)
@@ -188,7 +169,9 @@ async def _take_direct(events: Sequence[Event[ObjectStored]], work: Work) -> set
         member = kept.get(event.data.upload_id)
         if member is not None:
             with tracing(trace_of(event.envelope)):
-                await _restore_recording(event.data, member, work.now(), work)
+                await restore_recording(
+                    event.data, member, _object_of(event.data), work.now(), work
+                )
     return unowned
 
 
@@ -214,7 +197,7 @@ async def _take_planned(events: Sequence[Event[ObjectStored]], work: Work) -> se
         with tracing(trace_of(event.envelope)):
             upload = uploads.get(fact.upload_id)
             if upload is None and fact.upload_id not in buried:
-                upload = await _restore_upload(fact, now, work)
+                upload = await restore_upload(fact, now, work)
             if upload is not None and _is_of_another_attempt(fact, upload):
                 unowned.add(event.envelope.id)
                 continue
@@ -222,10 +205,11 @@ async def _take_planned(events: Sequence[Event[ObjectStored]], work: Work) -> se
                 unowned.add(event.envelope.id)
                 objects.append(_discard(fact, work))
                 continue
-            objects.append(_object_of(fact))
+            stored = _object_of(fact)
+            objects.append(stored)
             uploads[fact.upload_id] = _register(upload, now, work)
             if fact.description is not None:
-                await _restore_recording(fact, upload, now, work)
+                await restore_recording(fact, upload, stored, now, work)
     await work.objects.add(objects)
     await work.uploads.save(list(uploads.values()))
     for upload in late:
@@ -273,67 +257,6 @@ def _discard(fact: ObjectStored, work: Work) -> StoredObject:
     return replace(_object_of(fact), state="discarded")
 
 
-async def _restore_upload(fact: ObjectStored, now: datetime, work: Work) -> Upload:
-    """The upload, and if need be the batch, that this registration speaks of."""
-    told = fact.registration
-    assert isinstance(told, RecordingUpload)
-    await restore_batch(work, fact.tenant, told.batch_id, fact.stored_at, told.created_by)
-    first = await work.steps_taken(Kind.UPLOAD, fact.upload_id) + 1
-    upload = Upload(
-        upload_id=fact.upload_id,
-        tenant=fact.tenant,
-        batch_id=told.batch_id,
-        recording_id=told.recording_id,
-        filename=told.filename,
-        content_type=fact.bytes.content_type,
-        bucket=fact.bytes.bucket,
-        key=fact.bytes.key,
-        status=UploadStatus.CREATED,
-        sequence=first,
-        created_at=fact.stored_at,
-        created_by=told.created_by,
-        deadline=now,
-    )
-    await work.uploads.add([upload])
-    born = first_change(
-        Kind.UPLOAD, fact.tenant, upload.upload_id, upload.batch_id, upload.status, first
-    )
-    work.record([born], actor="reconcile", at=now)
-    return upload
-
-
-async def _restore_recording(fact: ObjectStored, upload: Upload, now: datetime, work: Work) -> None:
-    """The recording that was described beside the object, unless it is there."""
-    told = fact.description
-    if told is None or await work.recordings.of_upload(upload.upload_id) is not None:
-        return
-    batch = await work.batches.lock(upload.tenant, upload.batch_id)
-    first = await work.steps_taken(Kind.RECORDING, upload.recording_id) + 1
-    recording = Recording(
-        recording_id=upload.recording_id,
-        tenant=upload.tenant,
-        batch_id=upload.batch_id,
-        upload_id=upload.upload_id,
-        client_item_id=told.client_item_id,
-        data=told.data,
-        status=RecordingStatus.QUEUED,
-        sequence=first,
-        created_at=told.registered_at,
-    )
-    await work.recordings.add([recording])
-    born = first_change(
-        Kind.RECORDING,
-        upload.tenant,
-        recording.recording_id,
-        batch.batch_id,
-        recording.status,
-        first,
-    )
-    _, changes = await rederive(work, batch)
-    work.record([born, *changes], actor="reconcile", at=now)
-    work.outbox.add(registered_fact(recording, _object_of(fact)), at=now)
-
-
 async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
     """Free an upload for another attempt: the store does not hold what this one sent."""
     upload = await work.uploads.find(fact.upload_id)
@@ -344,51 +267,6 @@ async def _take_rejected(fact: ObjectRejected, work: Work) -> None:
         return
     if upload.status is UploadStatus.UPLOADING:
         await work.uploads.save([replace(upload, claimed_until=None)])
-
-
-async def _advance(
-    work: Work,
-    upload_id: str,
-    path: tuple[RecordingStatus, ...],
-    *,
-    actor: str,
-    reason: str | None = None,
-) -> None:
-    """Move the recording of an upload along the rest of `path`; one that has ended stays."""
-    found = await work.recordings.of_upload(upload_id)
-    if found is None:
-        return
-    batch, recording = await lock_recording(work, found)
-    if recording is None or recording.status in TERMINAL[Kind.RECORDING]:
-        return
-    done = path.index(recording.status) + 1 if recording.status in path else 0
-    await advance(work, batch, recording, path[done:], actor=actor, reason=reason)
-
-
-async def list_owned(question: ListOwnedObjects, deps: Deps) -> OwnedObjects:
-    """A page of the objects the catalog owns or waits for, in key order."""
-    async with deps.work() as work:
-        return OwnedObjects(objects=tuple(await work.objects.page(question.after, question.limit)))
-
-
-async def find_owners(question: FindOwners, deps: Deps) -> OwnedObjects:
-    """Those of the keys that the catalog owns or waits for."""
-    async with deps.work() as work:
-        return OwnedObjects(objects=tuple(await work.objects.find(question.keys)))
-
-
-async def report_missing(question: ReportMissing, deps: Deps) -> Done:
-    """An object is gone from the store: mark it, and fail what stands on it."""
-    async with deps.work() as work:
-        stored = await work.objects.by_key(question.key)
-        if stored is not None and stored.state == "stored":
-            await work.objects.mark([stored.upload_id], state="damaged")
-            path = (RecordingStatus.FAILED,)
-            reason = "the object is missing"
-            await _advance(work, stored.upload_id, path, actor="reconcile", reason=reason)
-            await work.commit()
-    deps.wake_relay()
-    return Done()
 
 
 # How each door owns what was stored for it.

@@ -15,7 +15,7 @@ from sluice_contracts.questions import (
     RegisterRecordings,
     ReportStatus,
 )
-from sluice_contracts.statuses import BatchStatus, Kind, RecordingStatus, UploadStatus
+from sluice_contracts.statuses import TERMINAL, BatchStatus, Kind, RecordingStatus, UploadStatus
 from sluice_runtime.errors import Conflict, Rejected
 
 _REGISTER_SCOPE = "recordings.register"
@@ -240,3 +240,22 @@ async def advance(
         await work.recordings.save(recording)
         batch, batch_changes = await rederive(work, batch)
         work.record([*changes, *batch_changes], actor=actor, at=now)
+
+
+async def advance_upload(
+    work: Work,
+    upload_id: str,
+    path: tuple[RecordingStatus, ...],
+    *,
+    actor: str,
+    reason: str | None = None,
+) -> None:
+    """Move the recording of an upload along the rest of `path`; one that has ended stays."""
+    found = await work.recordings.of_upload(upload_id)
+    if found is None:
+        return
+    batch, recording = await lock_recording(work, found)
+    if recording is None or recording.status in TERMINAL[Kind.RECORDING]:
+        return
+    done = path.index(recording.status) + 1 if recording.status in path else 0
+    await advance(work, batch, recording, path[done:], actor=actor, reason=reason)

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,6 +19,8 @@ from tests.integration.catalog_database import catalog_database
 INSERT = "insert into inbox (event_id) values (:event_id)"
 ALL = select(inbox.c.event_id).order_by(inbox.c.event_id)
 NAMED = select(inbox.c.event_id).where(inbox.c.event_id == bindparam("event_id"))
+LOCK = text("select pg_advisory_xact_lock(:key)").columns()
+PREPARED = text("select statement from pg_prepared_statements").columns()
 SLEEP = text("select pg_sleep(:seconds)").columns()
 BACKEND = select(func.pg_backend_pid().label("pid"))
 END_OTHERS = text("""
@@ -127,6 +131,46 @@ class TestOneTransaction:
         assert await written(engine) == []
         assert await open_at_once(engine, 1) == {before}
 
+    async def test_after_a_failed_statement_there_is_no_commit(self, engine: AsyncEngine) -> None:
+        """Postgres would answer it as if all were well, having undone everything."""
+        async with open_session(engine) as session:
+            await write(session, "a")
+            await write(session, "a")
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                await session.flush()
+            with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+                await session.commit()
+        assert await written(engine) == []
+
+    async def test_a_parameter_that_is_missing_is_not_taken_for_null(
+        self, engine: AsyncEngine
+    ) -> None:
+        async with open_session(engine) as session:
+            with pytest.raises(psycopg.ProgrammingError, match="event_id"):
+                await session.ask(NAMED, {"eventid": "a"})
+            await session.write("inbox", INSERT, {})
+            with pytest.raises(psycopg.ProgrammingError, match="event_id"):
+                await session.flush()
+
+    @pytest.mark.parametrize("ends", ["read", "refused", "read after a commit"])
+    async def test_what_only_reads_leaves_statements_prepared(
+        self, engine: AsyncEngine, ends: str
+    ) -> None:
+        async def read() -> None:
+            async with open_session(engine) as session:
+                if ends == "read after a commit":
+                    await write(session, str(uuid4()))
+                    await session.commit()
+                await session.ask(NAMED, {"event_id": "a"})
+                if ends == "refused":
+                    raise NotFound("There is none.")
+
+        for _ in range(9):  # psycopg prepares what comes often
+            with suppress(NotFound):
+                await read()
+        async with open_session(engine) as session:
+            assert [row for row in await session.ask(PREPARED, {}) if "inbox" in row.statement]
+
 
 class TestTrouble:
     async def test_lost_connections_are_found_out_once(self, engine: AsyncEngine, url: str) -> None:
@@ -153,6 +197,43 @@ class TestTrouble:
 
         with pytest.raises(Unavailable):
             await lose()
+        assert await written(engine) == []
+
+    async def test_a_deadlock_is_a_reason_to_try_again(self, engine: AsyncEngine) -> None:
+        together = asyncio.Barrier(2)
+
+        async def lock(*keys: int) -> None:
+            async with open_session(engine) as session:
+                for key in keys:
+                    await session.ask(LOCK, {"key": key})
+                    if key == keys[0]:
+                        await together.wait()
+
+        outcomes = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+        assert {type(one) for one in outcomes} == {Unavailable, type(None)}
+
+    @pytest.mark.parametrize("turns", range(8))
+    async def test_a_caller_that_is_told_twice_to_leave_leaves(
+        self, engine: AsyncEngine, turns: int
+    ) -> None:
+        """psycopg then closes the connection, because it cannot wait for the server."""
+        asking = asyncio.Event()
+
+        async def ask() -> None:
+            async with open_session(engine) as session:
+                await session.execute(BACKEND)
+                asking.set()
+                await session.ask(SLEEP, {"seconds": 60})
+
+        running = asyncio.create_task(ask())
+        await asking.wait()
+        await asyncio.sleep(0)
+        for _ in range(2):
+            running.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await running
         assert await written(engine) == []
 
     async def test_a_caller_that_leaves_takes_no_connection_along(

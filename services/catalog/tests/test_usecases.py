@@ -12,7 +12,7 @@ from sluice_catalog.domain import Upload, token_digest
 from sluice_catalog.usecases.batches import delete_batch, get_batch, list_batches, show_batches
 from sluice_catalog.usecases.keys import has_well_known_key, resolve_key
 from sluice_catalog.usecases.objects import take_news
-from sluice_catalog.usecases.reconcile import find_owners, list_owned, report_missing
+from sluice_catalog.usecases.reconciling import find_owners, list_owned, report_missing
 from sluice_catalog.usecases.recordings import get_recording, register_recordings
 from sluice_catalog.usecases.status import report_status
 from sluice_catalog.usecases.uploads import (

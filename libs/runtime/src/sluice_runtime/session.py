@@ -11,6 +11,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.errors import InFailedSqlTransaction
+from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 from sqlalchemy import CursorResult, Executable, Select, TextClause, TextualSelect, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -103,8 +105,15 @@ class Session:
         await self._run(statement, parameters)
 
     async def commit(self) -> None:
-        """Make it all happen."""
+        """Make it all happen.
+
+        Raises:
+            InFailedSqlTransaction: a statement failed before. Postgres would undo everything, and
+                say nothing.
+        """
         await self.flush()
+        if self._driver.info.transaction_status is TransactionStatus.INERROR:
+            raise InFailedSqlTransaction("a statement of this transaction failed")
         await self._told(self._driver.commit())
         self._has_only_read = True
 
@@ -129,6 +138,11 @@ class Session:
             if self._driver.closed:
                 # SQLAlchemy knows what to do, but has to find out for itself.
                 await self._connection.exec_driver_sql("select 1")
+            raise
+        except BaseException:
+            # Closed by whoever was cancelled and could not wait: no reason to suspect the others.
+            if self._driver.closed:
+                await self._connection.invalidate()
             raise
 
 
@@ -165,4 +179,7 @@ def _together(statements: tuple[str, ...]) -> TextClause:
 def _words(statement: Constant) -> tuple[bytes, Mapping[str, Any]]:
     """A constant in the words of psycopg, and the parameters it brings itself."""
     compiled = statement.compile(dialect=_DIALECT)
-    return str(compiled).encode(), compiled.params
+    preset = {
+        name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+    }
+    return str(compiled).encode(), preset

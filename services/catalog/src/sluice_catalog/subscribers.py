@@ -16,7 +16,7 @@ from sluice_catalog.usecases import (
     keys,
     messages,
     objects,
-    reconcile,
+    reconciling,
     recordings,
     renders,
     reservations,
@@ -87,7 +87,7 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.CancelDirect, partial(direct.cancel_direct, deps=deps))
     answers.to(questions.GetTimeline, partial(shown.get_timeline, deps=deps))
     answers.to(questions.GetObject, partial(shown.get_object, deps=deps))
-    answers.to(questions.ListOwnedObjects, partial(reconcile.list_owned, deps=deps))
-    answers.to(questions.FindOwners, partial(reconcile.find_owners, deps=deps))
+    answers.to(questions.ListOwnedObjects, partial(reconciling.list_owned, deps=deps))
+    answers.to(questions.FindOwners, partial(reconciling.find_owners, deps=deps))
     answers.to(questions.CheckDatabase, partial(upkeep.check_database, deps=deps))
-    answers.to(questions.ReportMissing, partial(reconcile.report_missing, deps=deps))
+    answers.to(questions.ReportMissing, partial(reconciling.report_missing, deps=deps))

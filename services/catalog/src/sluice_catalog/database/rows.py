@@ -1,9 +1,7 @@
 """From rows to domain values and back. A value has the columns of its table as fields."""
 
 from dataclasses import fields
-from typing import Any
-
-from sqlalchemy import Row
+from typing import Any, Protocol
 
 from sluice_catalog.domain import (
     Batch,
@@ -18,6 +16,12 @@ from sluice_catalog.domain import (
     Upload,
 )
 from sluice_contracts.statuses import BatchStatus, RecordingStatus, UploadStatus
+
+
+class Row(Protocol):
+    """A row that came through SQLAlchemy, or straight from psycopg."""
+
+    def _asdict(self) -> dict[str, Any]: ...
 
 
 def columns_of(
@@ -36,17 +40,20 @@ def columns_of(
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def batch_of(row: Row[Any]) -> Batch:
-    return Batch(**{**row._asdict(), "status": BatchStatus(row.status)})
+def batch_of(row: Row) -> Batch:
+    columns = row._asdict()
+    return Batch(**{**columns, "status": BatchStatus(columns["status"])})
 
 
-def upload_of(row: Row[Any]) -> Upload:
-    return Upload(**{**row._asdict(), "status": UploadStatus(row.status)})
+def upload_of(row: Row) -> Upload:
+    columns = row._asdict()
+    return Upload(**{**columns, "status": UploadStatus(columns["status"])})
 
 
-def recording_of(row: Row[Any]) -> Recording:
-    return Recording(**{**row._asdict(), "status": RecordingStatus(row.status)})
+def recording_of(row: Row) -> Recording:
+    columns = row._asdict()
+    return Recording(**{**columns, "status": RecordingStatus(columns["status"])})
 
 
-def object_of(row: Row[Any]) -> StoredObject:
+def object_of(row: Row) -> StoredObject:
     return StoredObject(**row._asdict())

@@ -11,6 +11,8 @@ from sluice_contracts.questions import (
 )
 from sluice_contracts.statuses import RecordingStatus
 
+_ACTOR = "reconcile"
+
 
 async def list_owned(question: ListOwnedObjects, deps: Deps) -> OwnedObjects:
     """A page of the objects the catalog owns or waits for, in key order."""
@@ -32,7 +34,7 @@ async def report_missing(question: ReportMissing, deps: Deps) -> Done:
             await work.objects.mark([stored.upload_id], state="damaged")
             path = (RecordingStatus.FAILED,)
             reason = "the object is missing"
-            await advance_upload(work, stored.upload_id, path, actor="reconcile", reason=reason)
+            await advance_upload(work, stored.upload_id, path, actor=_ACTOR, reason=reason)
             await work.commit()
     deps.wake_relay()
     return Done()

@@ -58,6 +58,7 @@ class FakeStore:
     most_in_flight: int = 0
     fails_at: int | None = None
     away: bool = False
+    dead: set[str] = field(default_factory=set)  # URLs that are no longer good
     pauses: Iterator[float] | None = None
     tag: str | None = None  # instead of the MD5, as of a store that tags otherwise
 
@@ -75,6 +76,8 @@ class FakeStore:
 
     async def put_whole(self, url: str, data: bytes, md5: bytes, content_type: str) -> str:
         self._require()
+        if url in self.dead:
+            raise Unavailable("The object store answered 403.", code="store-unavailable")
         assert hashlib.md5(data, usedforsecurity=False).digest() == md5
         self.whole[url] = data
         return md5.hex() if self.tag is None else self.tag

@@ -2,10 +2,7 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,33 +49,6 @@ async def test_any_pieces_make_the_same_parts_and_digest(
     assert len(store.buffers) <= in_flight + 1
 
 
-class Uneven(ThreadPoolExecutor):
-    """Threads of which the first is the last to begin."""
-
-    started = 0
-
-    def submit(self, fn: Any, /, *args: Any, **more: Any) -> Any:
-        pause = 0.05 if self.started == 0 else 0.0
-        self.started += 1
-        return super().submit(self._later, pause, fn, *args, **more)
-
-    @staticmethod
-    def _later(pause: float, fn: Any, *args: Any, **more: Any) -> Any:
-        time.sleep(pause)
-        return fn(*args, **more)
-
-
-def test_parts_are_hashed_in_order_whichever_thread_is_first() -> None:
-    data = bytes(range(16))
-
-    async def work() -> str:
-        asyncio.get_running_loop().set_default_executor(Uneven(4))
-        sent = await send(sending(16), body_of(data), FakeWorld(in_flight=4).deps())
-        return sent.sha256
-
-    assert asyncio.run(work()) == hashlib.sha256(data).hexdigest()
-
-
 @given(chunks.filter(any), st.booleans())
 async def test_one_put_carries_the_same_bytes_and_digest(
     pieces: list[bytes], is_presigned: bool
@@ -91,6 +61,23 @@ async def test_one_put_carries_the_same_bytes_and_digest(
     assert sent.multipart is None
     assert list(world.store.whole.values()) == [data]
     assert bool(world.questions(BeginUpload)) is not is_presigned
+
+
+async def test_a_planned_url_that_is_no_longer_good_is_replaced() -> None:
+    """The store may have moved since it was signed, or changed its keys."""
+    url = "http://store/presigned"
+    world = FakeWorld(store=FakeStore(dead={url}), part_size=1000)
+    sent = await send(sending(4, url), body_of(b"RIFF"), world.deps())
+    assert sent.sha256 == hashlib.sha256(b"RIFF").hexdigest()
+    assert list(world.store.whole.values()) == [b"RIFF"]
+    assert len(world.questions(BeginUpload)) == 1
+
+
+async def test_a_store_that_is_away_is_away_with_any_url() -> None:
+    world = FakeWorld(store=FakeStore(away=True), part_size=1000)
+    with pytest.raises(Unavailable) as caught:
+        await send(sending(4, "http://store/presigned"), body_of(b"RIFF"), world.deps())
+    assert caught.value.code == "store-unavailable"
 
 
 @pytest.mark.parametrize("tag", [None, "another"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sluice_contracts.facts import MultipartSession, Part
 from sluice_contracts.questions import BeginUpload, SignParts, UploadBegun
 from sluice_gateway.ports import Body, Deps
-from sluice_runtime.errors import Rejected
+from sluice_runtime.errors import Rejected, Unavailable
 
 # Bodies up to this size are held whole, which lets the store check their MD5.
 WHOLE_BYTES = 1024**2
@@ -64,7 +64,12 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
     size = sending.size_bytes
     if sending.put_url is not None and size is not None and size <= WHOLE_BYTES:
         sending.begun = True
-        return await _send_whole(sending.put_url, sending, body, deps)
+        data = await _held(body, size)
+        try:
+            return await _send_whole(sending.put_url, sending, data, deps)
+        except Unavailable:
+            # It was signed a while ago: the store may have moved since, or changed its keys.
+            body = _again(data)
     begun = sending.begun_as or await deps.asker.ask(
         BeginUpload(key=sending.key, content_type=sending.content_type, size_bytes=size)
     )
@@ -72,16 +77,24 @@ async def send(sending: Sending, body: Body, deps: Deps) -> Sent:
     if begun.put_url is None:
         return await _Parts(sending, begun, deps).send(body)
     assert size is not None
-    put = _send_whole if size <= WHOLE_BYTES else _send_stream
-    return await put(begun.put_url, sending, body, deps)
+    if size > WHOLE_BYTES:
+        return await _send_stream(begun.put_url, sending, body, deps)
+    return await _send_whole(begun.put_url, sending, await _held(body, size), deps)
 
 
-async def _send_whole(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
+async def _held(body: Body, size: int) -> bytes:
     held = bytearray()
     async for chunk in body:
         held += chunk
-    _require_all(len(held), sending.size_bytes)
-    data = bytes(held)
+    _require_all(len(held), size)
+    return bytes(held)
+
+
+async def _again(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _send_whole(url: str, sending: Sending, data: bytes, deps: Deps) -> Sent:
     digest = sending.sha256 or hashlib.sha256(data).hexdigest()
     md5 = hashlib.md5(data, usedforsecurity=False)
     etag = await deps.store.put_whole(url, data, md5.digest(), sending.content_type)

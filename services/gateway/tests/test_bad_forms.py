@@ -74,10 +74,8 @@ PARTS = {
     "a large file": ([file(bytes(1001))], "body-too-large"),
     "a field twice": ([field("a", "1"), file(b""), field("a", "2")], "form-duplicate-field"),
     "two files": ([file(b"x"), file(b"x")], "form-duplicate-field"),
-    "two files of which one has no name": (
-        [file(b"x"), field("file", "x")],
-        "form-duplicate-field",
-    ),
+    "the file as a text": ([field("file", "a.wav")], "file-missing"),
+    "a file, and another as a text": ([file(b"x"), field("file", "x")], "file-missing"),
     "a file under another name": (
         [part('name="b"; filename="b.wav"', b"x")],
         "form-unexpected-file",

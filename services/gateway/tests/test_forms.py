@@ -193,7 +193,6 @@ class TestParts:
             ('filename="../a.wav"; name="file"', "../a.wav"),
             ('name="file"; filename="a.wav"; filename*=UTF-8\'\'b.wav', "a.wav"),
             ('name="file"; filename=""', ""),
-            ('name="file"', ""),
         ],
     )
     async def test_the_file_is_named_as_sent(self, disposition: str, filename: str) -> None:

@@ -44,6 +44,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "form-field-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-part-header-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-too-many-parts": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "file-missing": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not-a-form": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -84,8 +84,14 @@ def read_part(segment: MultipartSegment, rules: FormRules) -> Part:
             code="form-field-malformed",
         )
     if name == rules.file_field:
+        if segment.filename is None:
+            raise Rejected(
+                f"The part {name!r} is a text; send it as a file, with a name "
+                f"(with curl: -F {name}=@recording.wav).",
+                code="file-missing",
+            )
         declared = segment.header("Content-Type", "").strip()
-        return Part(name, FilePart(segment.filename or "", declared))
+        return Part(name, FilePart(segment.filename, declared))
     if segment.filename is not None:
         raise Rejected(
             f"The part {shown(name)!r} is a file; send one file, named {rules.file_field!r}.",

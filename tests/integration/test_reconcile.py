@@ -156,6 +156,8 @@ async def test_a_row_without_its_object_is_found_and_its_recording_fails(
     store = object_store(own)
     await store.delete(row["key"])
     await store.close()
+    played = await http.get(f"/media/{lost.recording_id}?proxy=1")
+    assert (played.status_code, played.json()["code"]) == (404, "object-missing")
     findings, _ = await reconcile(own, "--older-than", "0", code=SOME_FAILED)
     assert kinds(findings) == [("missing-object", row["key"], "found")]
     await reconcile(own, "--apply", "--older-than", "0", code=0)

@@ -9,7 +9,7 @@ import aiohttp
 
 from sluice_gateway.domain import ByteRange
 from sluice_gateway.ports import Body
-from sluice_runtime.errors import Unavailable
+from sluice_runtime.errors import NotFound, Unavailable
 from sluice_runtime.signed_http import HttpSession
 
 _CHUNK = 256 * 1024
@@ -68,10 +68,14 @@ class SignedUrlStore:
 
     @asynccontextmanager
     async def get(self, url: str, wanted: ByteRange) -> AsyncIterator[Body]:
-        """The bytes of a range, as they come."""
+        """The bytes of a range, as they come. Raises `NotFound` when they were lost."""
         headers = {"Range": f"bytes={wanted.first}-{wanted.last}"}
         try:
             async with self._http.open().get(url, headers=headers) as response:
+                if response.status == 404:
+                    raise NotFound(
+                        "The bytes are gone from the object store.", code="object-missing"
+                    )
                 if response.status not in (200, 206) or (response.content_length != wanted.length):
                     raise Unavailable(
                         f"The object store answered {response.status}.", code="store-unavailable"

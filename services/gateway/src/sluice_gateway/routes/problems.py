@@ -28,10 +28,13 @@ async def _planned(request: Request, error: Exception) -> Response:
     assert isinstance(error, SluiceError)
     if isinstance(error, InvalidRequest):
         status = STATUS_OF_CODE.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY)
-        return problem_response(
+        answer = problem_response(
             status, error.code, str(error), instance=request.url.path, errors=error.errors
         )
-    return answer_failure(error, request.url.path)
+    else:
+        answer = answer_failure(error, request.url.path)
+    _note(request, answer.status_code, error.code, str(error))
+    return answer
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -42,6 +45,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "http-error")
+    _note(request, error.status_code, code, str(error.detail))
     return problem_response(
         error.status_code,
         code,
@@ -49,6 +53,13 @@ async def _refused(request: Request, error: Exception) -> Response:
         instance=request.url.path,
         headers=error.headers,
     )
+
+
+def _note(request: Request, status: int, code: str, detail: str) -> None:
+    """Log an answer that is not what was asked for. Not its path, which may be a secret link."""
+    write = log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info
+    route = getattr(request.scope.get("route"), "path", None)
+    write("refused", method=request.method, route=route, status=status, code=code, detail=detail)
 
 
 async def _bug(request: Request, error: Exception) -> Response:

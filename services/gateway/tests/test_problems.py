@@ -1,0 +1,56 @@
+"""Refusals and failures: what of them is logged."""
+
+import httpx
+from fastapi import FastAPI
+from structlog.testing import capture_logs
+
+from sluice_gateway.routes import problems
+from sluice_runtime.errors import Conflict, Unavailable
+
+
+async def get(path: str) -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/r/{secret}")
+    async def refuse(secret: str) -> None:
+        raise Conflict("It is taken.", code="taken")
+
+    @app.get("/away")
+    async def fail() -> None:
+        raise Unavailable("The object store is away.", code="store-unavailable")
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://gateway"
+    ) as http:
+        await http.get(path)
+
+
+async def test_a_refusal_is_noted_with_its_code_and_without_its_path() -> None:
+    with capture_logs() as logs:
+        await get("/r/a-secret-link")
+    assert logs == [
+        {
+            "event": "refused",
+            "log_level": "info",
+            "method": "GET",
+            "route": "/r/{secret}",
+            "status": 409,
+            "code": "taken",
+            "detail": "It is taken.",
+        }
+    ]
+
+
+async def test_a_failure_is_a_warning() -> None:
+    with capture_logs() as logs:
+        await get("/away")
+    [entry] = logs
+    assert (entry["log_level"], entry["status"]) == ("warning", 503)
+
+
+async def test_what_does_not_exist_is_noted_too() -> None:
+    with capture_logs() as logs:
+        await get("/nowhere")
+    [entry] = logs
+    assert (entry["route"], entry["status"], entry["code"]) == (None, 404, "no-such-route")

@@ -68,7 +68,11 @@ class FakeStore:
 
     async def put(self, url: str, body: Body, length: int, content_type: str) -> str:
         self._require()
-        self.pieces = [chunk async for chunk in body]
+        try:
+            self.pieces = [chunk async for chunk in body]
+        except Exception as error:
+            # As HTTP libraries do: they cannot tell a body that fails from a broken connection.
+            raise Unavailable("The object store is away.", code="store-unavailable") from error
         data = b"".join(self.pieces)
         assert len(data) == length, "HTTP would not let another length through"
         self.whole[url] = data

@@ -92,6 +92,17 @@ async def test_the_word_of_the_store_counts_when_its_tag_is_the_digest(tag: str 
     assert sent.head == data[:512]
 
 
+async def test_a_streamed_body_that_fails_is_not_a_store_that_is_away() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield bytes(1024**2)
+        raise Rejected("These are other bytes.", code="digest-mismatch")
+
+    world = FakeWorld(part_size=8 * 1024**2)
+    with pytest.raises(Rejected) as caught:
+        await send(sending(2 * 1024**2), broken(), world.deps())
+    assert caught.value.code == "digest-mismatch"
+
+
 async def test_a_body_of_one_put_that_is_not_small_is_streamed() -> None:
     mib = 1024**2
     world = FakeWorld(part_size=8 * mib)

@@ -49,6 +49,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too-many-uploads": HTTPStatus.TOO_MANY_REQUESTS,
+    "content-encoding-unsupported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "device-disabled": HTTPStatus.FORBIDDEN,

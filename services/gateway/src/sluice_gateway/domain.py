@@ -36,6 +36,7 @@ _INLINE_TYPES = re.compile(
 _UNSAFE_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 # Format characters that words are written with: joiners of Persian, Indic scripts and emoji.
 _JOINERS = frozenset("\u200c\u200d")
+_MD5_BYTES = 16
 MAX_NAME_BYTES = 255
 MAX_METADATA_BYTES = 64 * 1024
 
@@ -179,6 +180,23 @@ def is_inline(content_type: str) -> bool:
 def served_type(content_type: str) -> str:
     """The type a response carries: the one declared where it is harmless."""
     return content_type if is_inline(content_type) else "application/octet-stream"
+
+
+def promised_md5(header: str | None) -> bytes | None:
+    """The digest that a `Content-MD5` promises; None when there is no such header.
+
+    Raises:
+        Rejected: it is no MD5 in Base64. Source: RFC 1864.
+    """
+    if header is None:
+        return None
+    try:
+        md5 = base64.b64decode(header, validate=True)
+    except ValueError:
+        md5 = b""
+    if len(md5) != _MD5_BYTES:
+        raise Rejected("Content-MD5 is no MD5 in Base64; leave it out.", code="digest-malformed")
+    return md5
 
 
 @dataclass(frozen=True)

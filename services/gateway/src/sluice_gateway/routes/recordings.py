@@ -42,6 +42,7 @@ from sluice_gateway.domain import (
     decode_cursor,
     encode_cursor,
     known_batch_id,
+    promised_md5,
 )
 from sluice_gateway.routes.edge import (
     CursorParam,
@@ -59,6 +60,7 @@ from sluice_gateway.routes.edge import (
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.presign import presign
 from sluice_gateway.usecases.uploads import Offer, receive_upload
+from sluice_runtime.errors import Rejected
 
 router = APIRouter(
     tags=["recordings"], responses={401: {"model": Problem}, 503: {"model": Problem}}
@@ -108,11 +110,17 @@ async def put_upload(
     token: Annotated[str, Query()] = "",
 ) -> Response:
     """Send the bytes. 201: stored and registered. 202: stored, and registered soon."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Rejected(
+            "Send the bytes as they are, with no Content-Encoding.",
+            code="content-encoding-unsupported",
+        )
     offer = Offer(
         upload_id=upload_id,
         token=token,
         content_type=request.headers.get("content-type", ""),
         size_bytes=content_length(request),
+        md5=promised_md5(request.headers.get("content-md5")),
     )
     try:
         with edge.uploads.place():

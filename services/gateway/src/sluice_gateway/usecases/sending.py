@@ -105,16 +105,27 @@ async def _send_whole(url: str, sending: Sending, data: bytes, deps: Deps) -> Se
 
 async def _send_stream(url: str, sending: Sending, body: Body, deps: Deps) -> Sent:
     size, digest = sending.size_bytes or 0, hashlib.sha256()
+    failures: list[Exception] = []
 
     async def hashed() -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in _gathered(body):
-            digest.update(chunk)
-            sent += len(chunk)
-            yield chunk
-        _require_all(sent, size)
+        try:
+            async for chunk in _gathered(body):
+                digest.update(chunk)
+                sent += len(chunk)
+                yield chunk
+            _require_all(sent, size)
+        except Exception as error:
+            failures.append(error)
+            raise
 
-    await deps.store.put(url, hashed(), size, sending.content_type)
+    try:
+        await deps.store.put(url, hashed(), size, sending.content_type)
+    except Unavailable:
+        if failures:
+            # To whoever talks to the store, a body that fails is a connection that does.
+            raise failures[0] from None
+        raise
     return Sent(size, digest.hexdigest())
 
 

@@ -19,7 +19,14 @@ from sluice_gateway.ports import Body, Deps, Waiting
 from sluice_gateway.usecases.answers import UPLOADS, Answer, await_answer
 from sluice_gateway.usecases.arriving import Arrival, announce_arrival
 from sluice_gateway.usecases.sending import Sending, Sent, send
-from sluice_gateway.usecases.watching import Meter, metered, too_large, under_watch, watch_pace
+from sluice_gateway.usecases.watching import (
+    Meter,
+    metered,
+    too_large,
+    under_watch,
+    verified,
+    watch_pace,
+)
 from sluice_runtime.errors import Rejected, SluiceError, Unavailable
 from sluice_runtime.trace import current_trace
 
@@ -36,12 +43,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Offer:
-    """A request to send bytes, before the first of them was read."""
+    """A request to send bytes, before the first of them was read; `md5` is promised of them."""
 
     upload_id: str
     token: str
     content_type: str
     size_bytes: int | None
+    md5: bytes | None = None
 
 
 async def receive_upload(offer: Offer, body: Body, deps: Deps) -> Received:
@@ -71,7 +79,7 @@ async def _receive(offer: Offer, body: Body, deps: Deps) -> Received:
     upload = lease.claim.upload
     sending = Sending(upload.key, upload.content_type, offer.size_bytes, upload.put_url)
     try:
-        sent = await _send_watched(sending, body, lease, deps)
+        sent = await _send_watched(sending, body, offer.md5, lease, deps)
     except BaseException:
         # Also when the sender left in the middle: then there is nobody left to answer.
         await asyncio.shield(_abandon(sending, lease, deps))
@@ -138,11 +146,13 @@ def _check_size(size_bytes: int | None, deps: Deps) -> None:
         raise Rejected("The body is empty; send the bytes of the file.", code="empty-upload")
 
 
-async def _send_watched(sending: Sending, body: Body, lease: _Lease, deps: Deps) -> Sent:
+async def _send_watched(
+    sending: Sending, body: Body, md5: bytes | None, lease: _Lease, deps: Deps
+) -> Sent:
     """Send the body for as long as the claim holds and the sender is not too slow."""
     meter = Meter()
     counted = metered(body, meter, deps.limits.max_upload_bytes)
-    work = send(sending, counted, deps)
+    work = send(sending, verified(counted, md5), deps)
     return await under_watch(work, _renew(lease, deps), watch_pace(meter, deps))
 
 

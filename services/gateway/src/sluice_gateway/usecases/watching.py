@@ -1,6 +1,8 @@
-"""Keeping an eye on a body while it comes: its size, its pace, and whoever else must not stop."""
+"""Keeping an eye on a body while it comes: its size, its digest, its pace, and whoever else must
+not stop."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +35,27 @@ async def metered(body: Body, meter: Meter, most_bytes: int) -> AsyncIterator[by
         yield chunk
         meter.waiting = True
     meter.waiting = False
+
+
+def verified(body: Body, md5: bytes | None) -> Body:
+    """`body`, whose last chunk is held back unless all of it has this MD5."""
+    return body if md5 is None else _verified(body, md5)
+
+
+async def _verified(body: Body, md5: bytes) -> AsyncIterator[bytes]:
+    digest, held = hashlib.md5(usedforsecurity=False), b""
+    async for chunk in body:
+        digest.update(chunk)
+        if held:
+            yield held
+        held = chunk
+    if digest.digest() != md5:
+        raise Rejected(
+            "The bytes do not have the MD5 of Content-MD5; send them again.",
+            code="digest-mismatch",
+        )
+    if held:
+        yield held
 
 
 def too_large(most_bytes: int) -> Rejected:

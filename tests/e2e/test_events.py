@@ -200,9 +200,17 @@ class TestList:
     async def test_another_tenant_sees_nothing(self, caller: Account, stranger: Account) -> None:
         batch_id = await completed_recording(caller)
         await logged(caller, CHANGES_OF_ONE_RECORDING)
-        for query in ({}, {"ids": batch_id}, {"after": 5}):
+        for query in ({}, {"ids": batch_id}, {"after": 0}):
             page = await listed(stranger, **query)
             assert (page["items"], page["last_sequence"]) == ([], 0)
+
+    async def test_what_lies_behind_the_end_is_refused(self, caller: Account) -> None:
+        """It was the place in another log; whoever waited there would miss what is said here."""
+        await completed_recording(caller)
+        last = (await logged(caller, CHANGES_OF_ONE_RECORDING))[-1]["sequence"]
+        assert (await listed(caller, after=last))["items"] == []
+        answer = await caller.http.get("/api/v1/events", params={"after": last + 1})
+        problem(answer, 422, "unknown-event-id")
 
 
 class TestStream:

@@ -1,5 +1,6 @@
 """What workers report: a legal move counts, any other changes nothing."""
 
+from enum import StrEnum
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from sluice_catalog.domain import IllegalTransition
 from sluice_catalog.usecases.status import report_status
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import ReportStatus
-from sluice_contracts.statuses import ChunkStatus, Kind, is_legal
+from sluice_contracts.statuses import CallStatus, ChunkStatus, Kind, RecordingStatus, is_legal
 from sluice_runtime.errors import NotFound, Rejected
 
 from .chunk_news import chunk_id, with_chunks
@@ -94,6 +95,18 @@ async def test_a_status_there_is_not_is_refused(status: str) -> None:
         await report(world, status)
     assert caught.value.code == "unknown-status"
     assert world.tables == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "statuses"),
+    [(Kind.RECORDING, RecordingStatus), (Kind.CHUNK, ChunkStatus), (Kind.CALL, CallStatus)],
+)
+async def test_who_reports_an_unknown_status_is_told_those_there_are(
+    kind: Kind, statuses: type[StrEnum]
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        await report(await with_chunks(1), "lost", kind=kind)
+    assert str(caught.value).endswith(f"it can be {', '.join(statuses)}.")
 
 
 @pytest.mark.parametrize(

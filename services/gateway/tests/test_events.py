@@ -169,6 +169,25 @@ async def test_a_page_of_the_log_says_where_the_next_one_begins() -> None:
     assert page.items[0] == public(3)
 
 
+@pytest.mark.parametrize("wanted", [Filter((), ()), Filter(("upload",), ("rb_unknown00",))])
+async def test_a_page_behind_the_end_of_the_log_is_refused_as_a_stream_is(wanted: Filter) -> None:
+    log = FakeLog(0, 0)
+    log.last = log._length = 9
+    at_the_end = await list_events("dev", 9, 3, wanted, log.world.deps())
+    assert (at_the_end.items, at_the_end.next_after) == ((), 9)
+    with pytest.raises(Rejected) as of_the_list:
+        await list_events("dev", 10, 3, wanted, log.world.deps())
+    with pytest.raises(Rejected) as of_the_stream:
+        await find_start("dev", 10, log.world.deps())
+    assert of_the_list.value.code == of_the_stream.value.code == "unknown-event-id"
+    assert str(of_the_list.value) == str(of_the_stream.value)
+
+
+async def test_a_log_without_entries_has_an_empty_page() -> None:
+    page = await list_events("dev", 0, 3, Filter((), ()), FakeLog(0, 0).world.deps())
+    assert (page.items, page.next_after, page.last_sequence) == ((), 0, 0)
+
+
 @pytest.mark.parametrize("name", ["", "recordings", "*", "org.sluice.x.status_changed.v1"])
 def test_a_type_there_is_not_is_refused(name: str) -> None:
     with pytest.raises(Rejected) as caught:

@@ -14,6 +14,9 @@ from sluice_runtime.errors import SluiceError
 PROBLEM_TYPE = "application/problem+json"
 PROBLEM_ROOT = "https://sluice.dev/problems/"
 
+# Monitors ask with HEAD. What answers it is the answer to GET; the server leaves out its body.
+GET_OR_HEAD = ["GET", "HEAD"]
+
 STATUS: Mapping[Failure, HTTPStatus] = {
     Failure.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Failure.CONFLICT: HTTPStatus.CONFLICT,
@@ -41,15 +44,15 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "form-field-malformed": HTTPStatus.BAD_REQUEST,
     "form-nested": HTTPStatus.BAD_REQUEST,
     "form-unexpected-file": HTTPStatus.BAD_REQUEST,
+    "file-missing": HTTPStatus.UNPROCESSABLE_ENTITY,
     "form-field-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-part-header-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-too-many-parts": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "file-missing": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not-a-form": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "content-encoding-unsupported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "body-too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "body-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too-many-uploads": HTTPStatus.TOO_MANY_REQUESTS,
-    "content-encoding-unsupported": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "device-disabled": HTTPStatus.FORBIDDEN,
@@ -111,11 +114,11 @@ def health_routes(probes: Sequence[Probe]) -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/livez")
+    @router.api_route("/livez", methods=GET_OR_HEAD)
     async def livez() -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=GET_OR_HEAD)
     async def readyz() -> JSONResponse:
         checks: dict[str, bool] = {}
         for probe in probes:

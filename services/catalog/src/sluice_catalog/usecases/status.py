@@ -34,7 +34,8 @@ async def report_status(question: ReportStatus, deps: Deps) -> Done:
         status = statuses(question.status)
     except ValueError as error:
         raise Rejected(
-            f"A {question.kind} cannot be {question.status!r}.", code="unknown-status"
+            f"A {question.kind} cannot be {question.status!r}; it can be {', '.join(statuses)}.",
+            code="unknown-status",
         ) from error
     async with deps.work() as work:
         await move(question, status, work)

@@ -19,6 +19,7 @@ from sluice_contracts.base import Body
 from sluice_contracts.questions import Idempotency, Principal
 from sluice_gateway import strict_json
 from sluice_gateway.ports import Deps, Principals
+from sluice_gateway.routes.reasons import reason_of, true_errors
 from sluice_runtime.errors import Rejected, Unavailable
 
 B = TypeVar("B", bound=Body)
@@ -125,9 +126,9 @@ class InvalidRequest(Rejected):
             [
                 FieldProblem(
                     field=".".join(str(step) for step in error["loc"])[:_FIELD_MOST] or "body",
-                    reason=error["msg"].removeprefix("Value error, "),
+                    reason=reason_of(error),
                 )
-                for error in errors[:20]
+                for error in true_errors(errors)[:20]
             ]
         )
 
@@ -157,7 +158,9 @@ async def find_principal(token: str | None, edge: Edge, scope: str | None = None
         Forbidden: the scope is missing, or the device disabled.
     """
     if not token or len(token) > _TOKEN_MOST:
-        raise Unauthorized(f"Send your key in the header {API_KEY_HEADER}.")
+        raise Unauthorized(
+            f"Send your key or token in the header {API_KEY_HEADER}, or as Authorization: Bearer."
+        )
     principal = await edge.principals.resolve(token)
     if principal is None:
         raise Unauthorized("This key is unknown, expired or revoked.")

@@ -19,7 +19,7 @@ from sluice_gateway.routes.edge import (
     offered_token,
 )
 from sluice_runtime.errors import Unavailable
-from sluice_runtime.web import problem_response
+from sluice_runtime.web import GET_OR_HEAD, problem_response
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,12 +39,12 @@ _HEADERS = {
 _CHECK_SECONDS = 3.0
 
 
-@router.get("/")
+@router.api_route("/", methods=GET_OR_HEAD)
 async def root() -> RedirectResponse:
     return RedirectResponse("/ui", HTTPStatus.TEMPORARY_REDIRECT)
 
 
-@router.get("/ui")
+@router.api_route("/ui", methods=GET_OR_HEAD)
 async def page(request: Request, edge: EdgeDep) -> Response:
     """The page; it holds nothing secret, and asks for a key itself when it has none."""
     try:
@@ -62,7 +62,7 @@ async def page(request: Request, edge: EdgeDep) -> Response:
     return FileResponse(WEB / "index.html", status, headers, media_type="text/html")
 
 
-@router.get("/ui/{name}")
+@router.api_route("/ui/{name}", methods=GET_OR_HEAD)
 async def asset(request: Request, name: str) -> Response:
     path = _ASSETS.get(name)
     if path is None:
@@ -73,12 +73,12 @@ async def asset(request: Request, name: str) -> Response:
     return FileResponse(path, headers=headers, media_type=_TYPES[path.suffix])
 
 
-@router.get("/healthz")
+@router.api_route("/healthz", methods=GET_OR_HEAD)
 async def healthz() -> dict[str, bool]:
     return {"ok": True}
 
 
-@router.get("/health")
+@router.api_route("/health", methods=GET_OR_HEAD)
 async def health(edge: EdgeDep) -> JSONResponse:
     """Whether every part works right now; 503 when one does not.
 

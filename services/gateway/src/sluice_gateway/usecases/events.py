@@ -55,8 +55,13 @@ def _possible_id(text: str) -> str:
 
 
 async def list_events(tenant: str, after: int, limit: int, wanted: Filter, deps: Deps) -> EventList:
-    """A page of the log."""
+    """A page of the log.
+
+    Raises:
+        Rejected: `after` lies in the future; it came from another log.
+    """
     page = await _page(tenant, after, limit, wanted, deps)
+    _refuse_future(after, page)
     return EventList(
         items=tuple(_public(entry) for entry in page.entries),
         next_after=page.read_to,
@@ -73,11 +78,16 @@ async def find_start(tenant: str, after: int | None, deps: Deps) -> int:
     page = await _page(tenant, after or 0, 1, Filter((), ()), deps)
     if after is None:
         return page.last
+    _refuse_future(after, page)
+    return after
+
+
+def _refuse_future(after: int, page: LogEntries) -> None:
+    """Who waits behind an entry of another log would miss, unnoticed, those of this one."""
     if after > page.last:
         raise Rejected(
             f"There is no event {after} yet; the newest is {page.last}.", code="unknown-event-id"
         )
-    return after
 
 
 async def follow(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import nats.errors
 import pytest
 
+from sluice_cli.failures import REFUSED
 from sluice_contracts.questions import QUESTIONS
 from sluice_contracts.topology import (
     CONSUMERS,
@@ -20,7 +21,7 @@ from sluice_devkit.stack import Stack
 from sluice_runtime import nats_conf
 from tests.checks import drained
 from tests.stream import check_works, last_sequence, read_facts, read_state
-from tests.support import PATIENCE, bus, eventually, provision_topology, rows
+from tests.support import PATIENCE, bus, eventually, provision_topology, rows, sluice
 from tests.uploading import Client
 
 # No service says this.
@@ -153,3 +154,14 @@ async def test_nobody_gets_in_without_the_password(own: Stack, password: str) ->
             allow_reconnect=False,
             connect_timeout=5,
         )
+
+
+@pytest.mark.parametrize("command", [["dlq", "ls"], ["reconcile"]])
+async def test_an_operator_with_a_wrong_password_is_told_once(
+    own: Stack, command: list[str]
+) -> None:
+    ended = await sluice(own, *command, "--nats-password", "wrong")
+    assert ended.code == REFUSED
+    assert ended.errors.splitlines() == [
+        "sluice: NATS does not let operator in with this password (unauthorized)"
+    ]

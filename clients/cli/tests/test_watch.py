@@ -1,13 +1,17 @@
 """`sluice watch` against a server that has a log."""
 
 import json
+import os
+import signal
+import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from sluice_cli import commands
 from sluice_cli.client import Client
-from sluice_cli.failures import RefusedError
+from sluice_cli.failures import ALL_DONE, RefusedError
 from sluice_cli.reporting import Report
 from sluice_cli.watch import Watch
 
@@ -74,3 +78,21 @@ async def test_a_watch_begins_now_or_where_it_is_told(
     async with Client(site.url, "k", print) as client:
         with pytest.raises(RefusedError, match=f"began-after-{begins}"):
             await watch(client).forever(after)
+
+
+def test_ctrl_c_is_how_a_watch_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(asked: Asked) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        return log(asked)
+
+    site.decide = interrupt
+    given = ["--base-url", site.url, "--api-key", "k"]
+    # Tests that run in the background ignore interrupts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(sys, "argv", ["sluice", "watch", *given])
+        with pytest.raises(SystemExit) as ended:
+            commands.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (ended.value.code or 0) == ALL_DONE

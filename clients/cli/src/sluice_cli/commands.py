@@ -78,7 +78,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Show what there is, then end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print every status change as it happens, until Ctrl-C."""
+    """Print every status change as it happens, until Ctrl-C, which ends it with exit code 0."""
     report = Report(as_json=as_json)
     url, key = checked_url(base_url), checked_key(api_key)
 

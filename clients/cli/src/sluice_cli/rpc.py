@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-import nats
 import nats.errors
 from nats.aio.client import Client as Connection
 from pydantic import BaseModel, ValidationError
@@ -38,37 +37,76 @@ class _Reply(BaseModel):
     error: FailureDetail | None = None
 
 
+class _Complaints:
+    """What NATS says besides its answers: the library tells it to a callback alone."""
+
+    def __init__(self, address: Address, notice: Notice) -> None:
+        self._address = address
+        self._notice = notice
+        self.connected = False
+        self.forbidden = False
+        self.early: Exception | None = None
+
+    async def hear(self, error: Exception) -> None:
+        """Raises RefusedError when NATS does not let us in: to try again would change nothing."""
+        text = str(error).lower()
+        if not self.connected:
+            # Each attempt has its own: who asked is told the last one, once all have failed.
+            self.early = error
+            if "authorization violation" in text:
+                raise self._not_let_in()
+            return
+        self.forbidden = self.forbidden or "permissions violation" in text
+        self._notice(f"NATS: {error or type(error).__name__}")
+
+    def _not_let_in(self) -> RefusedError:
+        if self._address.password is None:
+            told = "NATS lets nobody in without the right password; set SLUICE_NATS_PASSWORD"
+        else:
+            told = f"NATS does not let {self._address.user} in with this password"
+        return RefusedError("unauthorized", told)
+
+
 @asynccontextmanager
 async def connected(address: Address, notice: Notice) -> AsyncIterator[Connection]:
     """A connection that ends with the block.
 
     Raises:
-        NetworkError: nobody there, or the user and password do not suit.
+        RefusedError: the user and password do not suit, or the user lacks a right the block needs.
+        NetworkError: nobody there.
     """
-
-    async def complain(error: Exception) -> None:
-        # A missing permission shows up here alone; the request itself just gets no reply.
-        notice(f"NATS: {error or type(error).__name__}")
-
-    user = address.user if address.password is not None else None
+    complaints = _Complaints(address, notice)
+    connection = Connection()
     try:
-        connection = await nats.connect(
+        await _connect(connection, address, complaints)
+        complaints.connected = True
+        yield connection
+    except NetworkError as error:
+        if complaints.forbidden:
+            # NATS answers what it forbids with silence, which looks like a service that is away.
+            told = f"NATS does not let {address.user} do this"
+            raise RefusedError("forbidden", told) from error
+        raise
+    finally:
+        await connection.close()
+
+
+async def _connect(connection: Connection, address: Address, complaints: _Complaints) -> None:
+    try:
+        await connection.connect(
             address.url,
             name="sluice operator",
-            user=user,
+            user=address.user if address.password is not None else None,
             password=address.password,
             inbox_prefix=INBOX_PREFIX,
             connect_timeout=5,
-            reconnect_time_wait=0.5,
+            reconnect_time_wait=0.5,  # type: ignore[arg-type]  # it sleeps for any number
             max_reconnect_attempts=4,
-            error_cb=complain,
+            error_cb=complaints.hear,
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise NetworkError(f"cannot connect to NATS: {error or type(error).__name__}") from error
-    try:
-        yield connection
-    finally:
-        await connection.close()
+        told = complaints.early or error
+        raise NetworkError(f"cannot connect to NATS: {told or type(told).__name__}") from error
 
 
 async def ask(connection: Connection, question: Question[A]) -> A:

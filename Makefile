@@ -25,6 +25,9 @@ OUT ?= bench.json
 # The service `make alone` installs.
 S ?= gateway
 
+# One argument for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} \
 		/^[a-z0-9-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +36,7 @@ help: ## Show this list
 setup: $(INSTALLED) ## Install everything into .venv; instant when nothing changed
 
 up: $(INSTALLED) ## Run servers and services until Ctrl-C; PORT=8000 DATA=.sluice
-	@$(BIN)/sluice-dev up --port $(PORT) --data $(DATA)
+	@$(BIN)/sluice-dev up --port $(call quoted,$(PORT)) --data $(call quoted,$(DATA))
 
 demo: $(INSTALLED) ## Start a stack of its own, drive the clients through it, stop it
 	@$(BIN)/sluice-dev demo
@@ -50,7 +53,7 @@ test: $(INSTALLED) ## Tests on real servers, started for them; narrow with T=pat
 	$(BIN)/pytest -n $(N) --dist loadfile $(T)
 
 bench: $(INSTALLED) ## Measure uploads on this machine; OUT=bench.json
-	@$(BIN)/sluice-dev bench --out $(OUT)
+	@$(BIN)/sluice-dev bench --out $(call quoted,$(OUT))
 
 ##@ Now and then
 # The lock is a requirements file rather than a uv.lock: that one writes down the address of the

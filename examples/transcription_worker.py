@@ -8,6 +8,7 @@ Run as many as you like. What one of them dropped comes again: let your work be 
 import asyncio
 import json
 import os
+from contextlib import suppress
 
 import nats
 from nats.aio.msg import Msg
@@ -76,4 +77,5 @@ async def main() -> None:
             print("waiting:", type(error).__name__)  # for work, or for Sluice to be back
 
 
-asyncio.run(main())
+with suppress(KeyboardInterrupt):  # Ctrl-C; a task in hand is given to somebody else
+    asyncio.run(main())

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from sluice_devkit import assets, environments, terminal
+from sluice_devkit import assets, environments, main, terminal
 from sluice_devkit.credentials import Credentials
 from sluice_devkit.folder import FolderInUseError, FolderLock
 from sluice_devkit.ports import HOST, PortTakenError, free_ports, require_free
 from sluice_devkit.processes import ChildProcess, ProcessFailedError, Program
+from sluice_devkit.stack import Stack
 
 
 @pytest.fixture
@@ -118,6 +119,48 @@ def test_a_port_somebody_listens_on_is_refused() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(PortTakenError, match=str(port)):
             require_free(port)
+
+
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "80000", "http"])
+def test_a_port_that_cannot_be_is_refused_with_those_that_can(
+    port: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    assert main.main(["up", f"--port={port}", "--data", str(data)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"sluice-dev: {port} is no port; choose one from 1 to 65535"
+    ]
+    assert not data.exists()
+
+
+@pytest.mark.parametrize("option", [["up", "--data"], ["bench", "--out"]])
+def test_a_place_may_begin_with_the_home_folder(
+    option: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The Makefile quotes what it hands on, so that no shell sees the ~ any more.
+    monkeypatch.setenv("HOME", "/home/ada")
+    asked = main.parser().parse_args([*option, "~/sluice"])
+    assert getattr(asked, option[1].removeprefix("--")) == Path("/home/ada/sluice")
+
+
+async def test_a_stack_whose_port_is_taken_leaves_no_new_folder(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        stack = Stack(tmp_path / "data", listener.getsockname()[1])
+        with pytest.raises(PortTakenError):
+            await stack.__aenter__()
+    assert not stack.data.exists()
+
+
+async def test_a_stack_in_a_folder_of_another_names_the_folder_before_the_port(
+    tmp_path: Path,
+) -> None:
+    other = FolderLock(tmp_path)
+    other.take()
+    with socket.create_server((HOST, 0)) as listener:
+        stack = Stack(tmp_path, listener.getsockname()[1])
+        with pytest.raises(FolderInUseError):
+            await stack.__aenter__()
+    other.release()
 
 
 def test_prefixes_line_up_and_colour_is_optional() -> None:

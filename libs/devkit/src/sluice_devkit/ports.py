@@ -1,10 +1,12 @@
 """Ports on the loopback interface."""
 
 import random
+import re
 import socket
 import sys
 
 HOST = "127.0.0.1"
+HIGHEST_OF_ALL = 65_535
 
 # Below the range from which kernels take the source ports of outgoing connections (32768 on Linux,
 # 49152 elsewhere). A client that keeps knocking at a stopped server inside that range can be given
@@ -20,6 +22,21 @@ _ports: list[int] = []
 
 class PortTakenError(RuntimeError):
     """Something already listens on a port that was asked for."""
+
+
+class NoPortError(RuntimeError):
+    """What was given as a port cannot be one."""
+
+
+def port_number(text: str) -> int:
+    """The port in `text`; 0 is none, since only a server that picks its own could use it.
+
+    Raises:
+        NoPortError: no server can listen there.
+    """
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= HIGHEST_OF_ALL:
+        raise NoPortError(f"{text} is no port; choose one from 1 to {HIGHEST_OF_ALL}")
+    return int(text)
 
 
 def is_free(port: int) -> bool:

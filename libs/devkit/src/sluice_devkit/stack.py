@@ -73,6 +73,9 @@ class Stack:
             PortTakenError: something else listens on `port`.
             ProcessFailedError: a member ended, or was not ready in time.
         """
+        if not self.data.exists():
+            # Nobody else can hold it, and a start that is refused should not leave it behind.
+            self._require_port()
         with self._lock.held_on_success():
             try:
                 await self._start_all()
@@ -163,8 +166,7 @@ class Stack:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _start_all(self) -> None:
-        if self._port is not None:
-            require_free(self._port)
+        self._require_port()
         self._credentials = Credentials.kept_in(self.data / "credentials.json")
         shutil.rmtree(self.data / "logs", ignore_errors=True)
         servers = self._make_servers(self.data, self._credentials)
@@ -182,6 +184,10 @@ class Stack:
                 echo=self._echo,
             )
         await self._bring_up(*SERVICES)
+
+    def _require_port(self) -> None:
+        if self._port is not None:
+            require_free(self._port)
 
     def _place(self, servers: Servers) -> Addresses:
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -161,7 +161,7 @@ async def play_renders(stage: Stage, call: DemoCall) -> None:
 
 
 async def play_direct(stage: Stage) -> None:
-    """A folder is sent to the object store directly, in parallel."""
+    """A folder is sent to the object store directly, in parallel, and read back."""
     stage.screen.title("direct uploads: a folder sent to the object store by sluice upload")
     folder = stage.folder / "folder"
     folder.mkdir()
@@ -172,3 +172,34 @@ async def play_direct(stage: Stage) -> None:
         *(binary("sluice"), "upload", str(folder), "--jobs", "2"),
         *("--ledger", str(stage.folder / "uploads.sqlite3")),
     )
+    files = sorted(folder.iterdir())
+    objects = await _come_back(stage, files)
+    for object_id in objects.values():
+        await _registered(stage, object_id)
+    print(f"{len(files)} files went to the store directly; every one came back byte for byte:")
+    for file in files:
+        print(f"  {objects[file.name]}  {file.name}  {file.stat().st_size} bytes")
+
+
+async def _come_back(stage: Stage, files: Sequence[Path]) -> dict[str, str]:
+    """File name to object, once each object is known to hold the bytes of its file."""
+    lines = [line for line in stage.screen.said("upload") if line.startswith("uploaded ")]
+    objects = {Path(words).name: name for words, name in (line.rsplit(" ", 1) for line in lines)}
+    if sorted(objects) != [file.name for file in files]:
+        raise DemoFailedError(f"sent were {sorted(objects)}")
+    async with _http(stage, stage.stack.key) as http:
+        for file in files:
+            path = f"/api/v1/objects/{objects[file.name]}/content"
+            got = await http.get(path, params={"proxy": "1"})
+            _same(file.read_bytes(), got.content, file.name)
+    return objects
+
+
+async def _registered(stage: Stage, object_id: str) -> None:
+    """Wait until the watcher was told; an upload and its object differ in their prefix alone."""
+    upload_id = object_id.replace("obj_", "upl_", 1)
+
+    async def told() -> bool:
+        return stage.screen.shows("watch", upload_id, "registered")
+
+    await until(told, f"no news that {upload_id} was registered")

@@ -36,12 +36,13 @@ class Screen:
         """A new part begins."""
         print(f"\n== {text}", flush=True)
 
+    def said(self, name: str) -> list[str]:
+        """The lines of that client, in order."""
+        return [line for wrote, line in list(self._lines) if wrote == name]
+
     def shows(self, name: str, *words: str) -> bool:
         """Whether one line of that client had all the words."""
-        return any(
-            wrote == name and all(word in line for word in words)
-            for wrote, line in list(self._lines)
-        )
+        return any(all(word in line for word in words) for line in self.said(name))
 
 
 class Stage:

@@ -74,8 +74,8 @@ PARTS = {
     "a large file": ([file(bytes(1001))], "body-too-large"),
     "a field twice": ([field("a", "1"), file(b""), field("a", "2")], "form-duplicate-field"),
     "two files": ([file(b"x"), file(b"x")], "form-duplicate-field"),
-    "the file as a text": ([field("file", "a.wav")], "file-missing"),
-    "a file, and another as a text": ([file(b"x"), field("file", "x")], "file-missing"),
+    "the file as a text": ([field("file", "a.wav")], "form-not-a-file"),
+    "a file, and another as a text": ([file(b"x"), field("file", "x")], "form-not-a-file"),
     "a file under another name": (
         [part('name="b"; filename="b.wav"', b"x")],
         "form-unexpected-file",

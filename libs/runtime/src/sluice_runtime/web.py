@@ -44,7 +44,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     "form-field-malformed": HTTPStatus.BAD_REQUEST,
     "form-nested": HTTPStatus.BAD_REQUEST,
     "form-unexpected-file": HTTPStatus.BAD_REQUEST,
-    "file-missing": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "form-not-a-file": HTTPStatus.BAD_REQUEST,
     "form-field-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-part-header-too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "form-too-many-parts": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

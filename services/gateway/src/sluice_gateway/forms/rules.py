@@ -88,7 +88,7 @@ def read_part(segment: MultipartSegment, rules: FormRules) -> Part:
             raise Rejected(
                 f"The part {name!r} is a text; send it as a file, with a name "
                 f"(with curl: -F {name}=@recording.wav).",
-                code="file-missing",
+                code="form-not-a-file",
             )
         declared = segment.header("Content-Type", "").strip()
         return Part(name, FilePart(segment.filename, declared))

@@ -92,7 +92,7 @@ async def upload_chunk(request: Request, principal: Recorder, edge: EdgeDep) -> 
 
     async def work(form: Form) -> ChunkReceived:
         if form.file is None:
-            raise Rejected(f"Send the chunk as the file {_FILE}.", code="file-missing")
+            raise Rejected(f"Send the chunk as a file in the field {_FILE!r}.", code="file-missing")
         # Chunks are small, and all of one has to be known to tell whether it came before.
         data, _ = await hold(form.file_chunks(), most)
         fields = await form.finish()

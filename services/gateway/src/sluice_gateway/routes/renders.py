@@ -105,7 +105,7 @@ async def _receive(form: Form, caller: Principal, early: Early, asked: _Asked) -
     """Take the file of a form whose sender is known; `early` is what was read of it before."""
     edge = asked.edge
     if form.file is None:
-        raise Rejected(f"Send the audio as the file {_FILE}.", code="file-missing")
+        raise Rejected(f"Send the audio as a file in the field {_FILE!r}.", code="file-missing")
     check_fields(RenderForm, form.fields)
     filename = check_filename(form.file.filename or "render")
     held, rest = early or await hold(form.file_chunks())

@@ -58,7 +58,7 @@ class Around:
             return
         trace = new_trace(headers)
         began = time.perf_counter()
-        state = {"status": 500, "body_read": False, "unwanted": False}
+        state = {"status": 500, "began": False, "body_read": False, "unwanted": False}
 
         async def note_receive() -> Message:
             message = await receive()
@@ -68,7 +68,7 @@ class Around:
 
         async def note_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                state["status"] = message["status"]
+                state["status"], state["began"] = message["status"], True
                 message["headers"] = [
                     *message["headers"],
                     (CORRELATION_HEADER.encode(), trace.correlation_id.encode()),
@@ -87,6 +87,12 @@ class Around:
         with tracing(trace):
             try:
                 await self._app(scope, note_receive, note_send)
+            except Exception as error:
+                if state["began"]:
+                    raise
+                # Here, and not further out: the answer and the log are to have the correlation id.
+                answer = problems.answer_bug(scope["path"], error)
+                await answer(scope, note_receive, note_send)
             finally:
                 route = getattr(scope.get("route"), "path", "none")
                 REQUESTS.labels(route, str(state["status"])).inc()

@@ -17,11 +17,10 @@ _CODES = {404: "no-such-route", 405: "method-not-allowed"}
 
 
 def install(app: FastAPI) -> None:
-    """Answer all errors of `app`, planned or not."""
+    """Answer what routes of `app` refuse. Bugs are answered further out, by `answer_bug`."""
     app.add_exception_handler(SluiceError, _planned)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _bug)
 
 
 async def _planned(request: Request, error: Exception) -> Response:
@@ -62,12 +61,13 @@ def _note(request: Request, status: int, code: str, detail: str) -> None:
     write("refused", method=request.method, route=route, status=status, code=code, detail=detail)
 
 
-async def _bug(request: Request, error: Exception) -> Response:
-    log.error("bug", path=request.url.path, exc_info=error)
+def answer_bug(path: str, error: Exception) -> Response:
+    """What is said of an error nobody planned; the log has the rest."""
+    log.error("bug", path=path, exc_info=error)
     return problem_response(
         500,
         "internal-error",
         "An unexpected error occurred; it was logged.",
-        instance=request.url.path,
+        instance=path,
         retryable=True,
     )

@@ -1,7 +1,7 @@
 """The months of `chunks` on Postgres: made ahead, safe to repeat, and no row is lost on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,16 +15,9 @@ from sluice_catalog.database.tables import chunks, metadata
 from sluice_catalog.domain import Chunk
 from sluice_contracts.statuses import ChunkStatus
 from sluice_runtime.database import make_engine
-from tests.integration.catalog_database import catalog_database
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MONTHS = 15
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with catalog_database(tmp_path_factory.mktemp("postgres")) as there:
-        yield there
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ that work on the same things at once do not get in each other's way."""
 import asyncio
 import importlib.util
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,6 @@ from sluice_contracts.questions import (
 )
 from sluice_runtime.database import make_engine
 from sluice_runtime.errors import Conflict, NotFound
-from tests.integration.catalog_database import catalog_database
 from tests.support import eventually
 
 PROMISES = Path(__file__).parents[2] / "services/catalog/tests/promises"
@@ -54,12 +53,6 @@ def _load(folder: Path) -> ModuleType:
 
 
 promises = _load(PROMISES)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with catalog_database(tmp_path_factory.mktemp("postgres")) as there:
-        yield there
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Transactions on Postgres, by both ways: through SQLAlchemy, and straight to psycopg."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -14,7 +14,6 @@ from sluice_catalog.database.tables import inbox
 from sluice_runtime.database import make_engine
 from sluice_runtime.errors import NotFound, Unavailable
 from sluice_runtime.session import Session, open_session
-from tests.integration.catalog_database import catalog_database
 
 INSERT = "insert into inbox (event_id) values (:event_id)"
 ALL = select(inbox.c.event_id).order_by(inbox.c.event_id)
@@ -27,12 +26,6 @@ END_OTHERS = text("""
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()
 """).columns()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with catalog_database(tmp_path_factory.mktemp("postgres")) as there:
-        yield there
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the Makefile hands on to the commands behind it."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import pytest
 from sluice_devkit.environments import base_environment
 
 ROOT = Path(__file__).parents[3]
-
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 
 
 @pytest.fixture

@@ -286,6 +286,11 @@ def content_length(request: Request) -> int | None:
     return int(text)
 
 
+def is_encoded(request: Request) -> bool:
+    """Whether the body is not what it stands for, but compressed or the like."""
+    return request.headers.get("content-encoding", "identity").strip().lower() != "identity"
+
+
 def link_next(request: Request, response: Response, cursor: str | None) -> None:
     """Point to the next page; the key of a page that was asked for by link is left out."""
     if cursor is not None:

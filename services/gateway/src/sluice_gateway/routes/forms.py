@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from sluice_gateway.forms import Form, FormRules
-from sluice_gateway.routes.edge import Edge, InvalidRequest, Places, content_length
+from sluice_gateway.routes.edge import Edge, InvalidRequest, Places, content_length, is_encoded
 from sluice_gateway.usecases.watching import (
     Meter,
     metered,
@@ -43,7 +43,7 @@ async def take_form(
             it with.
         Unavailable: too many uploads are under way.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if is_encoded(request):
         raise Rejected("Send the form as it is, with no Content-Encoding.", code="not-a-form")
     most = rules.max_file_bytes + _SLACK_BYTES
     if (content_length(request) or 0) > most:

@@ -53,6 +53,7 @@ from sluice_gateway.routes.edge import (
     content_length,
     fingerprint,
     header_idempotency,
+    is_encoded,
     link_next,
     read_json,
     require,
@@ -110,7 +111,7 @@ async def put_upload(
     token: Annotated[str, Query()] = "",
 ) -> Response:
     """Send the bytes. 201: stored and registered. 202: stored, and registered soon."""
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    if is_encoded(request):
         raise Rejected(
             "Send the bytes as they are, with no Content-Encoding.",
             code="content-encoding-unsupported",

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
+from sluice_gateway.usecases import watching
 from sluice_gateway.usecases.watching import Meter, metered, under_watch, watch_pace
 from sluice_runtime.errors import Rejected, Unavailable
 
@@ -15,12 +17,14 @@ class Bench:
     """Work and watchers that note how they ended."""
 
     def __init__(self) -> None:
-        self.began = asyncio.Event()
+        self.began, self.watched = asyncio.Event(), asyncio.Event()
         self.ended: list[str] = []
 
     async def endless(self, name: str = "work") -> None:
         try:
             self.began.set()
+            if name == "watcher":
+                self.watched.set()
             await asyncio.Event().wait()
         finally:
             self.ended.append(name)
@@ -30,8 +34,15 @@ class Bench:
         raise error
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is watched from its first turn."""
+    monkeypatch.setattr(watching, "UNWATCHED_SECONDS", 0)
+
+
 async def number() -> int:
-    await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
     return 7
 
 
@@ -39,10 +50,11 @@ def others() -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("at_once")
 class TestUnderWatch:
     async def test_work_that_ends_is_the_result_and_its_watchers_end(self) -> None:
         bench, before = Bench(), others()
-        watchers = (bench.endless(name) for name in ("one", "two"))
+        watchers = (partial(bench.endless, name) for name in ("one", "two"))
         assert await under_watch(number(), *watchers) == 7
         assert sorted(bench.ended) == ["one", "two"]
         assert others() == before
@@ -64,14 +76,16 @@ class TestUnderWatch:
             return 7
 
         async with asyncio.timeout(10):
-            assert await under_watch(work(), asking()) == 7
+            assert await under_watch(work(), asking) == 7
         assert others() == before
 
     async def test_a_watcher_that_raises_ends_the_work(self) -> None:
         bench, before = Bench(), others()
         with pytest.raises(Rejected, match="too slow"):
             await under_watch(
-                bench.endless(), bench.endless("other"), bench.failing(Rejected("too slow"))
+                bench.endless(),
+                partial(bench.endless, "other"),
+                partial(bench.failing, Rejected("too slow")),
             )
         assert sorted(bench.ended) == ["other", "work"]
         assert others() == before
@@ -79,32 +93,40 @@ class TestUnderWatch:
     async def test_work_that_fails_ends_with_its_own_failure(self) -> None:
         bench, before = Bench(), others()
         with pytest.raises(Unavailable, match="away"):
-            await under_watch(bench.failing(Unavailable("away")), bench.endless("watcher"))
+            await under_watch(bench.failing(Unavailable("away")), partial(bench.endless, "watcher"))
         assert bench.ended == ["watcher"]
         assert others() == before
 
     async def test_of_both_at_once_the_watcher_wins(self) -> None:
         bench = Bench()
-        bench.began.set()
+
+        async def verdict() -> None:
+            bench.began.set()
+            raise Rejected("watcher")
+
         with pytest.raises(Rejected):
-            await under_watch(
-                bench.failing(Unavailable("work")), bench.failing(Rejected("watcher"))
-            )
+            await under_watch(bench.failing(Unavailable("work")), verdict)
 
     async def test_a_result_that_comes_with_a_verdict_is_not_given(self) -> None:
-        async def at_once() -> int:
+        bench = Bench()
+
+        async def work() -> int:
+            await bench.began.wait()
             return 7
 
         async def verdict() -> None:
+            bench.began.set()
             raise Rejected("too large")
 
         with pytest.raises(Rejected):
-            await under_watch(at_once(), verdict())
+            await under_watch(work(), verdict)
 
     async def test_whoever_is_cancelled_leaves_nothing_running(self) -> None:
         bench, before = Bench(), others()
-        running = asyncio.create_task(under_watch(bench.endless(), bench.endless("watcher")))
-        await bench.began.wait()
+        running = asyncio.create_task(
+            under_watch(bench.endless(), partial(bench.endless, "watcher"))
+        )
+        await bench.watched.wait()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -125,8 +147,39 @@ class TestUnderWatch:
         bench = Bench()
         bench.began.set()
         with pytest.raises(Rejected):
-            await under_watch(tidy(), bench.failing(Rejected("enough")))
+            await under_watch(tidy(), partial(bench.failing, Rejected("enough")))
         assert cleaned
+
+
+class TestWorkThatIsOverSoon:
+    async def test_nobody_begins_to_watch_it(self) -> None:
+        bench, before = Bench(), others()
+        bench.began.set()
+
+        async def watcher() -> None:
+            pytest.fail("watched")
+
+        assert await under_watch(number(), watcher) == 7
+        with pytest.raises(Unavailable, match="away"):
+            await under_watch(bench.failing(Unavailable("away")), watcher)
+        assert others() == before
+
+    async def test_it_ends_with_whoever_waits_for_it(self) -> None:
+        bench, before = Bench(), others()
+        running = asyncio.create_task(under_watch(bench.endless()))
+        await bench.began.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert bench.ended == ["work"]
+        assert others() == before
+
+    async def test_it_is_watched_when_it_goes_on(self) -> None:
+        bench = Bench()
+        async with asyncio.timeout(10):
+            with pytest.raises(Rejected):
+                await under_watch(bench.endless(), partial(bench.failing, Rejected("enough")))
+        assert bench.ended == ["work"]
 
 
 class TestMetering:

@@ -1,6 +1,7 @@
 """How a route takes a form: streamed, under watch, and refused as early as can be."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -57,7 +58,7 @@ async def take_form(
 
     try:
         with (places or edge.uploads).place():
-            return await under_watch(run(), watch_pace(meter, edge.deps))
+            return await under_watch(run(), partial(watch_pace, meter, edge.deps))
     except ClientDisconnect:
         # What was sent is removed already.
         return Response(status_code=HTTPStatus.BAD_REQUEST)

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sluice_contracts.facts import RecordingUpload, StoredBytes
 from sluice_contracts.questions import (
@@ -153,7 +154,7 @@ async def _send_watched(
     meter = Meter()
     counted = metered(body, meter, deps.limits.max_upload_bytes)
     work = send(sending, verified(counted, md5), deps)
-    return await under_watch(work, _renew(lease, deps), watch_pace(meter, deps))
+    return await under_watch(work, partial(_renew, lease, deps), partial(watch_pace, meter, deps))
 
 
 async def _renew(lease: _Lease, deps: Deps) -> None:

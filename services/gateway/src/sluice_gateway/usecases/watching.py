@@ -3,7 +3,7 @@ not stop."""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +11,9 @@ from sluice_gateway.ports import Body, Deps
 from sluice_runtime.errors import Rejected, Unavailable
 
 T = TypeVar("T")
+
+UNWATCHED_SECONDS = 0.1
+"""How long work goes on before anybody watches it."""
 
 _STALLED_SECONDS = 120.0
 _CANCEL_AGAIN_SECONDS = 0.1
@@ -82,19 +85,34 @@ async def watch_pace(meter: Meter, deps: Deps) -> None:
             raise Unavailable("The object store takes no bytes.", code="store-unavailable")
 
 
-async def under_watch(work: Coroutine[Any, Any, T], *watchers: Coroutine[Any, Any, None]) -> T:
-    """The result of `work`, unless a watcher raises first: then `work` ends with what it raised."""
+async def under_watch(
+    work: Coroutine[Any, Any, T], *watchers: Callable[[], Coroutine[Any, Any, None]]
+) -> T:
+    """The result of `work`, unless a watcher raises first: then `work` ends with what it raised.
+
+    Nobody watches work that is over in a moment: most bodies are small, and four tasks for each
+    would cost more than sending it.
+    """
     worker = asyncio.create_task(work)
-    watching = {asyncio.create_task(watcher) for watcher in watchers}
+    watching: set[asyncio.Task[None]] = set()
     try:
-        done, _ = await asyncio.wait({worker, *watching}, return_when=asyncio.FIRST_COMPLETED)
-        for watcher in watching & done:
-            watcher.result()
+        await asyncio.wait({worker}, timeout=UNWATCHED_SECONDS)
+        if not worker.done():
+            watching = {asyncio.create_task(watcher()) for watcher in watchers}
+            await _first_of(worker, watching)
         return await worker
     finally:
-        worker.cancel()
-        await end(watching)
-        await asyncio.gather(worker, *watching, return_exceptions=True)
+        if not worker.done() or watching:
+            worker.cancel()
+            await end(watching)
+            await asyncio.gather(worker, *watching, return_exceptions=True)
+
+
+async def _first_of(worker: asyncio.Task[Any], watching: set[asyncio.Task[None]]) -> None:
+    """Wait for the first that ends; raises what a watcher raised."""
+    done, _ = await asyncio.wait({worker, *watching}, return_when=asyncio.FIRST_COMPLETED)
+    for watcher in watching & done:
+        watcher.result()
 
 
 async def end(tasks: Collection[asyncio.Task[None]]) -> None:

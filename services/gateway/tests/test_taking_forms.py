@@ -197,10 +197,10 @@ async def refusal(scope: str | None, principal: Principal) -> str | None:
 
 
 class TestWhoMay:
-    async def test_a_device_sends_chunks_and_a_key_does_not(self) -> None:
-        assert await _recorder(RECORDER) == RECORDER
+    def test_a_device_sends_chunks_and_a_key_does_not(self) -> None:
+        assert _recorder(RECORDER) == RECORDER
         with pytest.raises(Forbidden) as caught:
-            await _recorder(KEY)
+            _recorder(KEY)
         assert caught.value.code == "forbidden"
 
     async def test_a_device_that_is_disabled_is_told_so_at_every_door(self) -> None:

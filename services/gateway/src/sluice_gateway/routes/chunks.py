@@ -37,12 +37,16 @@ from sluice_gateway.routes.edge import (
     EdgeDep,
     Forbidden,
     LimitParam,
+    edge_of,
+    find_principal,
     link_next,
+    offered_token,
     require,
 )
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
 from sluice_gateway.routes.moments import CalendarMoment
+from sluice_gateway.routes.straight import StraightRoute
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.chunks import ChunkReceived, receive_chunk
 from sluice_gateway.usecases.filing import hold
@@ -58,14 +62,11 @@ _FILE = "chunk_file"
 Reader = Annotated[Principal, Depends(require(SCOPE_CHUNKS_READ))]
 
 
-async def _recorder(principal: Annotated[Principal, Depends(require(None))]) -> Principal:
+def _recorder(principal: Principal) -> Principal:
     """The caller, who must be a device that may upload."""
     if principal.device is None:
         raise Forbidden("Only the token of a device uploads chunks.")
     return principal
-
-
-Recorder = Annotated[Principal, Depends(_recorder)]
 
 
 class _Form(ChunkForm):
@@ -75,19 +76,10 @@ class _Form(ChunkForm):
     end_ts: CalendarMoment
 
 
-@router.post(
-    "/chunks",
-    response_model=ChunkUploaded,
-    responses={
-        202: {"model": ChunkUploaded, "description": "Stored; will be registered."},
-        403: {"model": Problem},
-        413: {"model": Problem},
-        422: {"model": Problem},
-    },
-    openapi_extra=form_schema(ChunkForm, _FILE),
-)
-async def upload_chunk(request: Request, principal: Recorder, edge: EdgeDep) -> Response:
+async def upload_chunk(request: Request) -> Response:
     """Send a chunk. The same chunk again is the same chunk: repeating is safe."""
+    edge = edge_of(request)
+    principal = _recorder(await find_principal(offered_token(request), edge))
     most = edge.deps.limits.max_chunk_bytes
 
     async def work(form: Form) -> ChunkReceived:
@@ -100,6 +92,22 @@ async def upload_chunk(request: Request, principal: Recorder, edge: EdgeDep) -> 
 
     received = await take_form(request, FormRules(_FILE, most), edge, work)
     return received if isinstance(received, Response) else _uploaded(received)
+
+
+router.add_api_route(
+    "/chunks",
+    upload_chunk,
+    methods=["POST"],
+    response_model=ChunkUploaded,
+    responses={
+        202: {"model": ChunkUploaded, "description": "Stored; will be registered."},
+        403: {"model": Problem},
+        413: {"model": Problem},
+        422: {"model": Problem},
+    },
+    route_class_override=StraightRoute,
+    openapi_extra=form_schema(ChunkForm, _FILE),
+)
 
 
 def _uploaded(received: ChunkReceived) -> Response:

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from sluice_contracts.api import (
@@ -51,6 +51,7 @@ from sluice_gateway.routes.edge import (
     base_url,
     body_schema,
     content_length,
+    edge_of,
     fingerprint,
     header_idempotency,
     is_encoded,
@@ -58,6 +59,7 @@ from sluice_gateway.routes.edge import (
     read_json,
     require,
 )
+from sluice_gateway.routes.straight import StraightRoute, parameter
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.presign import presign
 from sluice_gateway.usecases.uploads import Offer, receive_upload
@@ -99,26 +101,17 @@ def _presigned(upload: PlannedUpload, url: str) -> PresignedItem:
     )
 
 
-@router.put(
-    "/mock-upload/{upload_id}",
-    status_code=HTTPStatus.CREATED,
-    responses={202: {"description": "Stored; will be registered."}, 400: {"model": Problem}},
-)
-async def put_upload(
-    request: Request,
-    upload_id: str,
-    edge: EdgeDep,
-    token: Annotated[str, Query()] = "",
-) -> Response:
+async def put_upload(request: Request) -> Response:
     """Send the bytes. 201: stored and registered. 202: stored, and registered soon."""
+    edge = edge_of(request)
     if is_encoded(request):
         raise Rejected(
             "Send the bytes as they are, with no Content-Encoding.",
             code="content-encoding-unsupported",
         )
     offer = Offer(
-        upload_id=upload_id,
-        token=token,
+        upload_id=request.path_params["upload_id"],
+        token=request.query_params.get("token", ""),
         content_type=request.headers.get("content-type", ""),
         size_bytes=content_length(request),
         md5=promised_md5(request.headers.get("content-md5")),
@@ -133,6 +126,27 @@ async def put_upload(
         return Response(status_code=HTTPStatus.CREATED)
     where = {"Location": f"/batches/{received.batch_id}"}
     return Response(status_code=HTTPStatus.ACCEPTED, headers=where)
+
+
+router.add_api_route(
+    "/mock-upload/{upload_id}",
+    put_upload,
+    methods=["PUT"],
+    status_code=HTTPStatus.CREATED,
+    response_class=Response,
+    responses={202: {"description": "Stored; will be registered."}, 400: {"model": Problem}},
+    route_class_override=StraightRoute,
+    openapi_extra={
+        "parameters": [
+            parameter("upload_id", "path", "The upload, as its URL names it."),
+            parameter("token", "query", "Allows to send this upload, once.", required=True),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        },
+    },
+)
 
 
 @router.post(

@@ -73,6 +73,14 @@ def test_a_child_inherits_none_of_our_other_variables(monkeypatch: pytest.Monkey
     assert "SLUICE_TOKEN_SECRET" not in environments.base_environment()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel has another scheduler")
+def test_a_child_that_is_woken_does_not_stop_another_in_its_work(tmp_path: Path) -> None:
+    child = python("import os; print(os.sched_getscheduler(0) == os.SCHED_BATCH)", tmp_path)
+    child.start()
+    assert child.wait(30) == 0
+    assert (tmp_path / "log").read_text() == "True\n"
+
+
 def test_credentials_are_made_once_and_private(tmp_path: Path) -> None:
     file = tmp_path / "credentials.json"
     first = Credentials.kept_in(file)

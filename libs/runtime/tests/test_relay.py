@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
+from sqlalchemy import MetaData
+
+from sluice_runtime.database import outbox_table
 from sluice_runtime.relay import Relay, Rows
 
 FACT = "sluice.v1.dev.upload.status_changed.u"
@@ -61,7 +64,7 @@ class FakeStream:
 
 
 def rows(count: int, subject: str = FACT, first: int = 0) -> Rows:
-    made = [
+    return [
         SimpleNamespace(
             position=n,
             subject=subject,
@@ -71,18 +74,17 @@ def rows(count: int, subject: str = FACT, first: int = 0) -> Rows:
         )
         for n in range(first, first + count)
     ]
-    return cast(Rows, made)
 
 
 def relay(bus: FakeBus) -> Relay:
     config = SimpleNamespace(broker_config=SimpleNamespace(connection_state=True))
     broker: Any = SimpleNamespace(config=config, connection=bus)
     nothing: Any = None
-    return Relay(nothing, nothing, broker)
+    return Relay(nothing, outbox_table(MetaData()), broker)
 
 
 async def publish(one: Relay, waiting: Sequence[Any]) -> list[int]:
-    return sorted(await one._publish(cast(Rows, waiting)))
+    return sorted(await one._publish(waiting))
 
 
 async def test_few_go_singly() -> None:

@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 from prometheus_client import Gauge
-from sqlalchemy import ARRAY, BigInteger, Row, Table, any_, bindparam, delete, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Table, func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sluice_contracts.topology import stream_of
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.publish import BatchRefused, Letter, publish, publish_together
 from sluice_runtime.pull import BUSY
-from sluice_runtime.session import transaction
+from sluice_runtime.session import Session, session_on, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ OUTBOX_AGE = Gauge("sluice_outbox_oldest_age_seconds", "Age of the oldest unpubl
 
 # One relay leads per database; the number is arbitrary and must only stay the same.
 _LEADER_LOCK = 0x510CE001
+_LOCK = select(func.pg_try_advisory_lock(_LEADER_LOCK))
 _BATCH = 500
 _LANES = 64
 # From so many on, an atomic batch costs less than as many single messages.
@@ -33,7 +35,8 @@ _LINGER_SECONDS = 0.1
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
 
-Rows = Sequence[Row[tuple[object, ...]]]
+Rows = Sequence[Any]
+"""Rows of an outbox, as named tuples."""
 
 
 class Relay:
@@ -46,8 +49,11 @@ class Relay:
 
     def __init__(self, engine: AsyncEngine, table: Table, broker: NatsBroker) -> None:
         self._engine = engine
-        self._table = table
         self._broker = broker
+        self._waiting = select(table).order_by(table.c.position).limit(_BATCH)
+        self._delete = text(
+            f"delete from {table.name} where position = any(cast(:positions as bigint[]))"  # noqa: S608 - a name
+        )
         self._woken = asyncio.Event()
         # Streams whose last batch was not confirmed: what waits for them goes singly once.
         self._unconfirmed: set[str] = set()
@@ -67,24 +73,23 @@ class Relay:
     async def _lead(self) -> None:
         async with transaction(self._engine) as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            lock = select(func.pg_try_advisory_lock(_LEADER_LOCK))
+            session = await session_on(connection)
             try:
                 while True:
-                    if (await connection.execute(lock)).scalar_one():
+                    if (await session.execute(_LOCK)).scalar_one():
                         break
                     await asyncio.sleep(_RETRY_SECONDS)
                 while True:
-                    await self._round(connection)
+                    await self._round(session)
             finally:
                 # The connection goes back to the pool; a lock that stayed on it would
                 # keep every other relay waiting.
                 with suppress(Exception):
                     await connection.execute(text("select pg_advisory_unlock_all()"))
 
-    async def _round(self, connection: AsyncConnection) -> None:
+    async def _round(self, session: Session) -> None:
         self._woken.clear()
-        query = select(self._table).order_by(self._table.c.position).limit(_BATCH)
-        rows = (await connection.execute(query)).all()
+        rows = await session.ask(self._waiting, {})
         if not rows:
             OUTBOX_AGE.set(0)
             with suppress(TimeoutError):
@@ -92,19 +97,17 @@ class Relay:
             return
         published = await self._publish(rows)
         if published:
-            positions = bindparam("positions", published, ARRAY(BigInteger))
-            gone = delete(self._table).where(self._table.c.position == any_(positions))
-            await connection.execute(gone)
+            await session.ask(self._delete, {"positions": published})
             if BUSY <= len(rows) < _BATCH:
                 await asyncio.sleep(_LINGER_SECONDS)
         if len(published) < len(rows):
-            now = (await connection.execute(select(func.now()))).scalar_one()
+            now = (await session.execute(select(func.now()))).scalar_one()
             OUTBOX_AGE.set((now - rows[0].created_at).total_seconds())
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _publish(self, rows: Rows) -> list[int]:
         """Positions of the rows JetStream confirmed."""
-        streams: dict[str, list[Row[tuple[object, ...]]]] = {}
+        streams: dict[str, list[Any]] = {}
         for row in rows:
             streams.setdefault(stream_of(row.subject).name, []).append(row)
         published = await asyncio.gather(
@@ -133,7 +136,7 @@ class Relay:
     async def _publish_singly(self, rows: Rows) -> list[int]:
         """One lane for each aggregate. A failure stops only its own."""
         connection = connected(self._broker)
-        lanes: dict[str, list[Row[tuple[object, ...]]]] = {}
+        lanes: dict[str, list[Any]] = {}
         for row in rows:
             lanes.setdefault(row.aggregate_id, []).append(row)
         published: list[int] = []
@@ -153,5 +156,5 @@ class Relay:
         return published
 
 
-def _letter(row: Row[tuple[object, ...]]) -> Letter:
+def _letter(row: Any) -> Letter:
     return Letter(row.subject, row.payload.encode(), row.headers)

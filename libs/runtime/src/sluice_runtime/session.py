@@ -153,9 +153,7 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
     Raises `Unavailable`, as `transaction`.
     """
     async with transaction(engine) as connection:
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert isinstance(driver, psycopg.AsyncConnection)
-        session = Session(connection, driver)
+        session = await session_on(connection)
         try:
             yield session
         except SluiceError:
@@ -163,6 +161,13 @@ async def open_session(engine: AsyncEngine) -> AsyncIterator[Session]:
             await session.end()
             raise
         await session.end()
+
+
+async def session_on(connection: AsyncConnection) -> Session:
+    """Questions and writes on a connection that SQLAlchemy lent."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return Session(connection, driver)
 
 
 @cache

@@ -90,8 +90,8 @@ async def under_watch(
 ) -> T:
     """The result of `work`, unless a watcher raises first: then `work` ends with what it raised.
 
-    Nobody watches work that is over in a moment: most bodies are small, and four tasks for each
-    would cost more than sending it.
+    Nobody watches work that is over in a moment. Most bodies are small, and a task for each watcher
+    would be begun and ended for nothing.
     """
     worker = asyncio.create_task(work)
     watching: set[asyncio.Task[None]] = set()

@@ -119,7 +119,8 @@ class Recordings:
 
 
 def against(name: str, relayed: list[float], direct: list[float]) -> Figure:
-    """Rates of one road as a share of those of the direct one."""
+    """Rates of one road as a share of those of the direct one, which differ from round to round."""
     median = statistics.median(relayed), statistics.median(direct)
-    note = f"{median[0]:.0f}/s, direct {median[1]:.0f}/s"
+    spread = f"{min(direct):.0f} to {max(direct):.0f}"
+    note = f"{median[0]:.0f}/s, direct {median[1]:.0f}/s ({spread})"
     return Figure(name, median[0] / median[1], "", at_least=0.20, note=note)

@@ -12,8 +12,9 @@ from fastapi import FastAPI, Request, Response
 from sluice_contracts.api import ChunkForm
 from sluice_contracts.questions import DeviceIdentity, Principal
 from sluice_gateway.forms import Form, FormRules
+from sluice_gateway.routes.callers import Forbidden, require
 from sluice_gateway.routes.chunks import _own, _recorder, _uploaded
-from sluice_gateway.routes.edge import Edge, Forbidden, InvalidRequest, Places, Remembered, require
+from sluice_gateway.routes.edge import Edge, InvalidRequest, Places, Remembered
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.chunks import ChunkReceived
@@ -190,7 +191,7 @@ async def refusal(scope: str | None, principal: Principal) -> str | None:
     asking.scope["app"] = app = FastAPI()
     app.state.edge = replace(edge(), principals=Known(principal))
     try:
-        await require(scope)(asking)
+        await require(scope)(asking, None, None)
     except SluiceError as error:
         return error.code
     return None

@@ -38,6 +38,7 @@ from sluice_gateway.domain import (
     uuid_of,
 )
 from sluice_gateway.forms import Form, FormRules
+from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import (
     CursorParam,
     EdgeDep,
@@ -45,7 +46,6 @@ from sluice_gateway.routes.edge import (
     LimitParam,
     idempotency_key,
     link_next,
-    require,
 )
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play

@@ -32,17 +32,14 @@ from sluice_gateway.domain import (
     known_uuid,
 )
 from sluice_gateway.forms import Form, FormRules
-from sluice_gateway.routes.edge import (
-    CursorParam,
-    EdgeDep,
+from sluice_gateway.routes.callers import (
+    BY_HEADER,
     Forbidden,
-    LimitParam,
-    edge_of,
     find_principal,
-    link_next,
     offered_token,
     require,
 )
+from sluice_gateway.routes.edge import CursorParam, EdgeDep, LimitParam, edge_of, link_next
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
 from sluice_gateway.routes.moments import CalendarMoment
@@ -106,7 +103,7 @@ router.add_api_route(
         422: {"model": Problem},
     },
     route_class_override=StraightRoute,
-    openapi_extra=form_schema(ChunkForm, _FILE),
+    openapi_extra=form_schema(ChunkForm, _FILE) | BY_HEADER,
 )
 
 

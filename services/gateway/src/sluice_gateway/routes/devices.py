@@ -27,6 +27,7 @@ from sluice_gateway.domain import (
     known_uuid,
     token_digest,
 )
+from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import (
     CursorParam,
     EdgeDep,
@@ -35,7 +36,6 @@ from sluice_gateway.routes.edge import (
     header_idempotency,
     link_next,
     read_json,
-    require,
 )
 
 router = APIRouter(

@@ -1,4 +1,4 @@
-"""What every route shares: who is calling, what they sent, and where this server is."""
+"""What every route shares: what callers sent, and where this server is."""
 
 import asyncio
 import hashlib
@@ -14,9 +14,9 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from sluice_contracts.api import API_KEY_HEADER, FieldProblem, ServiceStatus
+from sluice_contracts.api import FieldProblem, ServiceStatus
 from sluice_contracts.base import Body
-from sluice_contracts.questions import Idempotency, Principal
+from sluice_contracts.questions import Idempotency
 from sluice_gateway import strict_json
 from sluice_gateway.ports import Deps, Principals
 from sluice_gateway.routes.reasons import reason_of, true_errors
@@ -26,7 +26,6 @@ B = TypeVar("B", bound=Body)
 T = TypeVar("T")
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
-_TOKEN_MOST = 512
 # The name of a field we do not know is the sender's choice, and may be as long as its body.
 _FIELD_MOST = 200
 
@@ -100,14 +99,6 @@ async def _get_edge(request: Request) -> Edge:
 EdgeDep = Annotated[Edge, Depends(_get_edge)]
 
 
-class Unauthorized(Rejected):
-    code = "unauthorized"
-
-
-class Forbidden(Rejected):
-    code = "forbidden"
-
-
 class InvalidRequest(Rejected):
     """The body or a parameter is not what the contract says; `errors` tells where."""
 
@@ -137,53 +128,6 @@ class InvalidForm(InvalidRequest):
     """As its parent, at a door that answers 400."""
 
     code = "invalid-form"
-
-
-def offered_token(request: Request, query_field: str | None = None) -> str | None:
-    """The token that came with the head of a request; in the query only where a door says so."""
-    key = request.headers.get(API_KEY_HEADER)
-    if key:
-        return key
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and credentials:
-        return credentials.strip()
-    return request.query_params.get(query_field) if query_field else None
-
-
-async def find_principal(token: str | None, edge: Edge, scope: str | None = None) -> Principal:
-    """Whose token it is, who must have `scope`.
-
-    Raises:
-        Unauthorized: no token, or nobody's.
-        Forbidden: the scope is missing, or the device disabled.
-    """
-    if not token or len(token) > _TOKEN_MOST:
-        raise Unauthorized(
-            f"Send your key or token in the header {API_KEY_HEADER}, or as Authorization: Bearer."
-        )
-    principal = await edge.principals.resolve(token)
-    if principal is None:
-        raise Unauthorized("This key is unknown, expired or revoked.")
-    if principal.device is not None and not principal.device.is_enabled:
-        raise Forbidden("This device is disabled.", code="device-disabled")
-    if scope is not None and scope not in principal.scopes:
-        raise Forbidden(f"This key lacks the scope {scope}.")
-    return principal
-
-
-def require(
-    scope: str | None, *, query_field: str | None = None
-) -> Callable[[Request], Awaitable[Principal]]:
-    """A dependency: the caller, who must have `scope`. Nothing of the body was read yet.
-
-    A token in the query counts only where a door says so. Without a scope anybody who has a
-    token is let in, and the route decides.
-    """
-
-    async def dependency(request: Request) -> Principal:
-        return await find_principal(offered_token(request, query_field), edge_of(request), scope)
-
-    return dependency
 
 
 async def read_json(request: Request, model: type[B], edge: Edge) -> tuple[B, Any]:

@@ -11,15 +11,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sluice_contracts.api import EventList, Problem, PublicEvent
 from sluice_contracts.questions import Principal
 from sluice_gateway.domain import SCOPE_EVENTS
-from sluice_gateway.routes.edge import (
-    Edge,
-    EdgeDep,
-    LimitParam,
-    Unauthorized,
-    find_principal,
-    offered_token,
-    require,
-)
+from sluice_gateway.routes.callers import Unauthorized, find_principal, offered_token, require
+from sluice_gateway.routes.edge import Edge, EdgeDep, LimitParam
 from sluice_gateway.usecases.events import Filter, find_start, follow, list_events
 from sluice_runtime.errors import Rejected, Unavailable
 

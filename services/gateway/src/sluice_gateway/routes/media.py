@@ -19,7 +19,8 @@ from sluice_gateway.domain import (
     parse_range,
 )
 from sluice_gateway.ports import Deps
-from sluice_gateway.routes.edge import Edge, EdgeDep, require
+from sluice_gateway.routes.callers import require
+from sluice_gateway.routes.edge import Edge, EdgeDep
 from sluice_gateway.usecases.media import Playable, Source, link
 from sluice_runtime.web import problem_response
 

@@ -31,17 +31,15 @@ from sluice_gateway.domain import (
     encode_cursor,
     known_message_id,
 )
+from sluice_gateway.routes.callers import find_principal, offered_in_head, require
 from sluice_gateway.routes.edge import (
     CursorParam,
     Edge,
     EdgeDep,
     base_url,
     body_schema,
-    find_principal,
     header_idempotency,
-    offered_token,
     read_json,
-    require,
 )
 from sluice_gateway.routes.forms import read_fields
 from sluice_gateway.routes.moments import CalendarMoment
@@ -59,13 +57,9 @@ Reader = Annotated[Principal, Depends(require(SCOPE_RENDERS_READ, query_field=_T
 Writer = Annotated[Principal, Depends(require(SCOPE_RENDERS_WRITE, query_field=_TOKEN))]
 
 
-async def _head_principal(request: Request, edge: EdgeDep) -> Principal | None:
-    """The caller, if the head of the request says who it is; else the body has to."""
-    token = offered_token(request, _TOKEN)
-    return None if token is None else await find_principal(token, edge, SCOPE_RENDERS_WRITE)
-
-
-HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
+HeadPrincipal = Annotated[
+    Principal | None, Depends(offered_in_head(SCOPE_RENDERS_WRITE, query_field=_TOKEN))
+]
 
 
 class _Signed(LenientBody):

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from sluice_contracts.api import MediaAnswer, ObjectAnswer, Problem, WaveformAnswer
 from sluice_contracts.questions import GetObject, Inspection, ObjectView, Principal
 from sluice_gateway.domain import SCOPE_UPLOADS_READ, object_id_of, upload_id_of
-from sluice_gateway.routes.edge import Edge, EdgeDep, require
+from sluice_gateway.routes.callers import require
+from sluice_gateway.routes.edge import Edge, EdgeDep
 from sluice_gateway.routes.media import ProxyParam, play
 from sluice_gateway.usecases.media import Source
 from sluice_runtime.errors import Conflict, NotFound, Rejected

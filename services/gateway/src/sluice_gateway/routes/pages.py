@@ -11,13 +11,8 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from sluice_contracts.api import ServiceStatus
 from sluice_contracts.questions import CheckDatabase, CheckStore, PartState, Question
 from sluice_gateway.domain import SCOPE_READ
-from sluice_gateway.routes.edge import (
-    Edge,
-    EdgeDep,
-    Unauthorized,
-    find_principal,
-    offered_token,
-)
+from sluice_gateway.routes.callers import Unauthorized, find_principal, offered_token
+from sluice_gateway.routes.edge import Edge, EdgeDep
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.web import GET_OR_HEAD, problem_response
 

@@ -44,6 +44,7 @@ from sluice_gateway.domain import (
     known_batch_id,
     promised_md5,
 )
+from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import (
     CursorParam,
     EdgeDep,
@@ -57,7 +58,6 @@ from sluice_gateway.routes.edge import (
     is_encoded,
     link_next,
     read_json,
-    require,
 )
 from sluice_gateway.routes.straight import StraightRoute, parameter
 from sluice_gateway.usecases.answers import Answer

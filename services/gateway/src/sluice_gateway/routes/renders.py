@@ -19,16 +19,8 @@ from sluice_gateway.domain import (
 )
 from sluice_gateway.forms import Form, FormRules
 from sluice_gateway.ports import Body
-from sluice_gateway.routes.edge import (
-    Edge,
-    EdgeDep,
-    Unauthorized,
-    base_url,
-    find_principal,
-    idempotency_key,
-    offered_token,
-    require,
-)
+from sluice_gateway.routes.callers import Unauthorized, find_principal, offered_in_head, require
+from sluice_gateway.routes.edge import Edge, EdgeDep, base_url, idempotency_key
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
 from sluice_gateway.routes.media import ProxyParam, play
 from sluice_gateway.usecases.answers import Answer
@@ -50,13 +42,9 @@ _TOKEN = "token"  # noqa: S105 - the name of a field
 Reader = Annotated[Principal, Depends(require(SCOPE_RENDERS_READ, query_field=_TOKEN))]
 
 
-async def _head_principal(request: Request, edge: EdgeDep) -> Principal | None:
-    """The caller, if the head of the request says who it is."""
-    token = offered_token(request, _TOKEN)
-    return None if token is None else await find_principal(token, edge, SCOPE_RENDERS_WRITE)
-
-
-HeadPrincipal = Annotated[Principal | None, Depends(_head_principal)]
+HeadPrincipal = Annotated[
+    Principal | None, Depends(offered_in_head(SCOPE_RENDERS_WRITE, query_field=_TOKEN))
+]
 Early = tuple[bytes, Body | None] | None
 
 

@@ -8,7 +8,8 @@ from sluice_contracts.api import Problem, StatusReport
 from sluice_contracts.questions import Principal, ReportStatus
 from sluice_contracts.statuses import Kind
 from sluice_gateway.domain import SCOPE_CALLS_WRITE, SCOPE_WRITE
-from sluice_gateway.routes.edge import EdgeDep, Forbidden, body_schema, read_json, require
+from sluice_gateway.routes.callers import Forbidden, require
+from sluice_gateway.routes.edge import EdgeDep, body_schema, read_json
 from sluice_runtime.errors import Rejected
 
 router = APIRouter(tags=["status"])

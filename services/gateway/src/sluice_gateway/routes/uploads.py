@@ -29,6 +29,7 @@ from sluice_gateway.domain import (
     known_upload_id,
     object_id_of,
 )
+from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import (
     Edge,
     EdgeDep,
@@ -36,7 +37,6 @@ from sluice_gateway.routes.edge import (
     content_length,
     header_idempotency,
     read_json,
-    require,
 )
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.completing import complete_direct

@@ -64,9 +64,13 @@ async def handle(bus: nats.NATS, msg: Msg) -> None:
     return await msg.ack()
 
 
+async def complain(error: Exception) -> None:
+    print("bus:", type(error).__name__)
+
+
 async def main() -> None:
     who = {"user": "worker", "password": os.environ["SLUICE_NATS_PASSWORD"]}
-    who |= {"inbox_prefix": b"_INBOX_worker", "max_reconnect_attempts": -1}
+    who |= {"inbox_prefix": b"_INBOX_worker", "max_reconnect_attempts": -1, "error_cb": complain}
     bus = await nats.connect(os.environ["SLUICE_NATS_URL"], **who)
     tasks = await bus.jetstream().pull_subscribe_bind("worker-transcriptions", "SLUICE_TASKS")
     while True:

@@ -10,7 +10,7 @@ from sluice_contracts.facts import ObjectDiscarded, ObjectStored, RecordingUploa
 from sluice_runtime.errors import Unavailable
 from sluice_storage.domain import registration_key
 from sluice_storage.ports import Erased
-from sluice_storage.usecases.objects import delete_object
+from sluice_storage.usecases.objects import delete_object, erase
 from sluice_storage.usecases.registrations import keep_registrations, read_registration
 
 from .fakes import NOW, FakeObjects, FakeWorld, deps_of
@@ -92,6 +92,26 @@ async def test_an_object_that_was_erased_meanwhile_is_not_written_down() -> None
     await delete_object(told(gone), deps)
     await keep_registrations([stored(1), stored(2)], deps)
     assert set(objects.held) == {registration_key(key(2))}
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+async def test_nothing_stays_however_writing_and_erasing_meet(place: int) -> None:
+    class Meeting(FakeObjects):
+        """Where a registration is written between two steps of erasing."""
+
+        removals = 0
+
+        async def delete(self, key: str) -> None:
+            await super().delete(key)
+            self.removals += 1
+            if self.removals == place:
+                await keep_registrations([stored(1)], deps)
+
+    objects = Meeting(held={key(1): (b"x", NOW)})
+    deps = deps_of(objects, FakeWorld())
+    await erase(key(1), deps)
+    assert objects.removals >= place
+    assert objects.held == {}
 
 
 async def test_an_object_that_came_again_after_it_was_erased_is_written_down() -> None:

@@ -88,8 +88,8 @@ async def check_recording(event: Event[RecordingRegistered], deps: Deps) -> None
 
 
 async def delete_object(event: Event[ObjectDiscarded], deps: Deps) -> None:
-    """Remove an object nobody owns. Its registration goes first: an object without one is
-    an orphan that the sweep finishes off, should this process die in between."""
+    """Remove an object nobody owns. Safe to repeat: should this process die in between, the fact
+    comes again."""
     fact = event.data
     if fact.session_id is not None:
         await deps.objects.end_session(fact.key, fact.session_id)
@@ -99,8 +99,12 @@ async def delete_object(event: Event[ObjectDiscarded], deps: Deps) -> None:
 
 
 async def erase(key: str, deps: Deps) -> None:
-    """Remove an object and what is kept beside it."""
+    """Remove an object and what is kept beside it.
+
+    The registration goes last: who writes it meanwhile sees the object for as long as it would be
+    removed here, and afterwards removes it again.
+    """
     deps.erased.add(key)
     await deps.objects.delete(domain.description_key(key))
-    await deps.objects.delete(domain.registration_key(key))
     await deps.objects.delete(key)
+    await deps.objects.delete(domain.registration_key(key))

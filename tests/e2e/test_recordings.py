@@ -238,14 +238,16 @@ class TestLists:
 
 
 class TestIdempotency:
+    @pytest.mark.parametrize("key", ["shortest", "é" * 255], ids=["shortest", "longest"])
     async def test_the_same_registration_gives_the_first_answer_and_makes_nothing(
-        self, caller: Account
+        self, caller: Account, key: str
     ) -> None:
         presigned = await caller.uploaded(noise(10), noise(10, seed=1))
-        first = await caller.register(presigned, key="the-same-key")
+        first = await caller.register(presigned, key=key)
+        assert first.status_code == 202
         await caller.completed(presigned["batch_id"])
         async with caller.nothing_left():
-            second = await caller.register(presigned, key="the-same-key")
+            second = await caller.register(presigned, key=key)
         assert (second.status_code, second.json()) == (first.status_code, first.json())
 
     async def test_the_same_key_for_other_items_is_refused(self, caller: Account) -> None:

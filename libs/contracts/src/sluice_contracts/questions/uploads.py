@@ -21,9 +21,12 @@ from sluice_contracts.questions.keys import Principal
 
 
 class Idempotency(Contract):
-    """A client's promise that two requests are one; `fingerprint` is the digest of the request."""
+    """A client's promise that two requests are one; `fingerprint` is the digest of the request.
 
-    key: Annotated[str, Field(min_length=1, max_length=255)]
+    `key` is the client's own, of up to 255 characters, behind the word for where it came.
+    """
+
+    key: Annotated[str, Field(min_length=1, max_length=300)]
     fingerprint: Sha256
 
 

@@ -23,6 +23,8 @@ from minio.error import InvalidResponseError, S3Error
 from sluice_devkit.stack import Stack
 from sluice_storage.domain import REGISTRATIONS, key_beside
 
+from .described import describe
+
 T = TypeVar("T")
 
 ALL_SCOPES = (
@@ -256,7 +258,10 @@ async def account(stack: Stack, scopes: Iterable[str] = ALL_SCOPES) -> AsyncIter
     tenant = f"t{uuid.uuid4().hex[:12]}"
     key = await make_key(stack, tenant, scopes)
     async with httpx.AsyncClient(
-        base_url=stack.url, headers={"X-API-Key": key}, timeout=PATIENCE_SECONDS
+        base_url=stack.url,
+        headers={"X-API-Key": key},
+        timeout=PATIENCE_SECONDS,
+        event_hooks={"response": [(await describe(stack)).check]},
     ) as http:
         yield Account(stack, tenant, key, http)
 

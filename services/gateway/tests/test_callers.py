@@ -3,34 +3,15 @@
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from sluice_gateway.app import make_app
 from sluice_gateway.routes.callers import Unauthorized, find_principal
-from sluice_gateway.routes.edge import Edge, Places, Remembered
 
-from .fakes import FakeWorld
+from .described import describe, operations
 
 BY_HEADER = {"key", "bearer"}
 # Their URLs carry what allows to use them.
 SIGNED = {("put", "/mock-upload/{upload_id}"), ("get", "/r/{render_id}/{capability}")}
 UNREACHED: Any = None
-
-
-def described() -> Any:
-    """All of the API."""
-    edge = Edge(
-        deps=FakeWorld().deps(),
-        principals=FakeWorld(),  # type: ignore[arg-type] - nobody calls
-        trusted_proxies=(),
-        max_json_bytes=1000,
-        media_proxy=False,
-        uploads=Places(1),
-        strangers=Places(1),
-        health=Remembered(),
-        is_connected=lambda: True,
-    )
-    return make_app(FastAPI(), edge).openapi()
 
 
 def ways(operation: Any) -> set[str]:
@@ -39,18 +20,13 @@ def ways(operation: Any) -> set[str]:
 
 
 def test_every_route_says_which_headers_tell_who_is_calling() -> None:
-    document = described()
-    operations = {
-        (method, path): operation
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    }
-    assert {key for key, one in operations.items() if not ways(one) >= BY_HEADER} == SIGNED
-    assert not any(ways(operations[key]) for key in SIGNED)
+    found = operations(describe())
+    assert {key for key, one in found.items() if not ways(one) >= BY_HEADER} == SIGNED
+    assert not any(ways(found[key]) for key in SIGNED)
 
 
 def test_the_schemes_are_the_headers_that_count() -> None:
-    schemes = described()["components"]["securitySchemes"]
+    schemes = describe()["components"]["securitySchemes"]
     key, bearer = schemes["key"], schemes["bearer"]
     assert (key["type"], key["in"], key["name"]) == ("apiKey", "header", "X-API-Key")
     assert (bearer["type"], bearer["scheme"]) == ("http", "bearer")
@@ -58,7 +34,7 @@ def test_the_schemes_are_the_headers_that_count() -> None:
 
 
 def test_only_where_a_link_has_to_do_a_key_in_the_query_counts() -> None:
-    document = described()
+    document = describe()
     schemes = document["components"]["securitySchemes"]
     in_query = {name for name, one in schemes.items() if one.get("in") == "query"}
     offered = {

@@ -17,6 +17,7 @@ from sluice_gateway.outcomes import NatsOutcomes
 from sluice_gateway.places import CoalescedPlaces
 from sluice_gateway.ports import Deps, Limits
 from sluice_gateway.principals import CachedPrincipals
+from sluice_gateway.routes.description import Api
 from sluice_gateway.routes.edge import Edge, Places, Remembered
 from sluice_gateway.settings import GatewaySettings
 from sluice_gateway.store import SignedUrlStore
@@ -80,7 +81,7 @@ def build(settings: GatewaySettings) -> tuple[Service, FastAPI]:
     service.stopping(live.end)
     service.closing(store.close)
     service.closing(media.close)
-    app = FastAPI(
+    app = Api(
         title="Sluice",
         description="Event-driven media ingest.",
         version="0.1.0",

@@ -48,7 +48,7 @@ from sluice_gateway.routes.edge import (
     link_next,
 )
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
-from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.media import PLAYED, ProxyParam, play
 from sluice_gateway.routes.moments import CalendarMoment
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.calls import NewCall, receive_call
@@ -166,7 +166,7 @@ async def get_call(call_id: str, principal: Reader, edge: EdgeDep) -> CallAnswer
 
 
 @router.head("/{call_id}/audio", include_in_schema=False)
-@router.get("/{call_id}/audio", responses={404: {"model": Problem}})
+@router.get("/{call_id}/audio", **PLAYED)
 async def play_call(
     request: Request, call_id: str, principal: Reader, edge: EdgeDep, proxy: ProxyParam = None
 ) -> Response:

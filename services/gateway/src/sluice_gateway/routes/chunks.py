@@ -41,7 +41,7 @@ from sluice_gateway.routes.callers import (
 )
 from sluice_gateway.routes.edge import CursorParam, EdgeDep, LimitParam, edge_of, link_next
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
-from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.media import PLAYED, ProxyParam, play
 from sluice_gateway.routes.moments import CalendarMoment
 from sluice_gateway.routes.straight import StraightRoute
 from sluice_gateway.usecases.answers import Answer
@@ -190,7 +190,7 @@ async def get_chunk(chunk_id: str, principal: Reader, edge: EdgeDep) -> ChunkAns
 
 
 @router.head("/chunks/{chunk_id}/audio", include_in_schema=False)
-@router.get("/chunks/{chunk_id}/audio", responses={404: {"model": Problem}})
+@router.get("/chunks/{chunk_id}/audio", **PLAYED)
 async def play_chunk(
     request: Request, chunk_id: str, principal: Reader, edge: EdgeDep, proxy: ProxyParam = None
 ) -> Response:

@@ -2,7 +2,7 @@
 
 from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
@@ -27,13 +27,25 @@ from sluice_runtime.web import problem_response
 router = APIRouter(tags=["media"])
 
 _SANDBOX = "default-src 'none'; sandbox"
-
+_BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 
 ProxyParam = Annotated[bool | None, Query()]
 
+PLAYED: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {
+        200: {"description": "The bytes.", **_BYTES},
+        206: {"description": "The range of them that was asked for.", **_BYTES},
+        304: {"description": "The same as the client has."},
+        307: {"description": "Where the object store has them, for some minutes."},
+        404: {"model": Problem},
+    },
+}
+"""What `play` answers, for OpenAPI."""
+
 
 @router.head("/media/{recording_id}", include_in_schema=False)
-@router.get("/media/{recording_id}", responses={404: {"model": Problem}})
+@router.get("/media/{recording_id}", **PLAYED)
 async def play_recording(
     request: Request,
     recording_id: str,

@@ -9,7 +9,7 @@ from sluice_contracts.questions import GetObject, Inspection, ObjectView, Princi
 from sluice_gateway.domain import SCOPE_UPLOADS_READ, object_id_of, upload_id_of
 from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import Edge, EdgeDep
-from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.media import PLAYED, ProxyParam, play
 from sluice_gateway.usecases.media import Source
 from sluice_runtime.errors import Conflict, NotFound, Rejected
 
@@ -45,7 +45,7 @@ def _media(read: Inspection | None) -> MediaAnswer | None:
 
 
 @router.head("/{object_id}/content", include_in_schema=False)
-@router.get("/{object_id}/content")
+@router.get("/{object_id}/content", **PLAYED)
 async def play_object(
     request: Request, object_id: str, principal: Reader, edge: EdgeDep, proxy: ProxyParam = None
 ) -> Response:

@@ -22,7 +22,7 @@ from sluice_gateway.ports import Body
 from sluice_gateway.routes.callers import Unauthorized, find_principal, offered_in_head, require
 from sluice_gateway.routes.edge import Edge, EdgeDep, base_url, idempotency_key
 from sluice_gateway.routes.forms import check_fields, form_schema, read_fields, take_form
-from sluice_gateway.routes.media import ProxyParam, play
+from sluice_gateway.routes.media import PLAYED, ProxyParam, play
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.filing import hold
 from sluice_gateway.usecases.media import Source
@@ -169,7 +169,7 @@ def render_answer(view: RenderView, origin: str, edge: Edge) -> RenderAnswer:
 
 
 @router.head("/r/{render_id}/{capability}", include_in_schema=False)
-@router.get("/r/{render_id}/{capability}", responses={404: {"model": Problem}})
+@router.get("/r/{render_id}/{capability}", **PLAYED)
 async def play_link(
     request: Request, render_id: str, capability: str, edge: EdgeDep, proxy: ProxyParam = None
 ) -> Response:
@@ -181,7 +181,7 @@ async def play_link(
 
 
 @router.head("/api/v1/renders/{render_id}/audio", include_in_schema=False)
-@router.get("/api/v1/renders/{render_id}/audio", responses={404: {"model": Problem}})
+@router.get("/api/v1/renders/{render_id}/audio", **PLAYED)
 async def play_render(
     request: Request, render_id: str, principal: Reader, edge: EdgeDep, proxy: ProxyParam = None
 ) -> Response:

@@ -19,7 +19,7 @@ _CONTENT = {"application/problem+json": {"schema": _REFUSAL}}
 
 
 class Api(FastAPI):
-    """An application whose description holds in every word.
+    """An application whose description says what clients meet.
 
     FastAPI says of a refusal that it is plain JSON, leaves out those that no route declares, and
     takes over the schemas of bodies with references that lead nowhere in a larger document.

@@ -5,25 +5,13 @@ from typing import Any
 
 from sluice_gateway.app import make_app
 from sluice_gateway.routes.description import Api
-from sluice_gateway.routes.edge import Edge, Places, Remembered
 
-from .fakes import FakeWorld
+from .edges import make_edge
 
 
 def describe() -> Any:
     """All of it, as it is sent the second time."""
-    edge = Edge(
-        deps=FakeWorld().deps(),
-        principals=FakeWorld(),  # type: ignore[arg-type] - nobody calls
-        trusted_proxies=(),
-        max_json_bytes=1000,
-        media_proxy=False,
-        uploads=Places(1),
-        strangers=Places(1),
-        health=Remembered(),
-        is_connected=lambda: True,
-    )
-    app = make_app(Api(), edge)
+    app = make_app(Api(), make_edge())
     app.openapi()
     return json.loads(json.dumps(app.openapi()))
 

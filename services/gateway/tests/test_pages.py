@@ -6,8 +6,8 @@ from fastapi import FastAPI
 
 from sluice_contracts.questions import CheckDatabase, CheckStore, PartState, Principal
 from sluice_gateway.routes import pages
-from sluice_gateway.routes.edge import Edge, Places, Remembered
 
+from .edges import make_edge
 from .fakes import FakeWorld
 
 READER = Principal(tenant="dev", subject="me", scopes=frozenset({"recordings:read"}))
@@ -27,17 +27,8 @@ def monitor(*, works: bool) -> httpx.AsyncClient:
         return PartState(works=works)
 
     app = FastAPI()
-    app.state.edge = Edge(
-        deps=FakeWorld(answers={CheckDatabase: check, CheckStore: check}).deps(),
-        principals=OnePrincipal(),
-        trusted_proxies=(),
-        max_json_bytes=1000,
-        media_proxy=False,
-        uploads=Places(1),
-        strangers=Places(1),
-        health=Remembered(),
-        is_connected=lambda: works,
-    )
+    world = FakeWorld(answers={CheckDatabase: check, CheckStore: check})
+    app.state.edge = make_edge(world, principals=OnePrincipal(), is_connected=works)
     app.include_router(pages.router)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sluice")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,37 +13,23 @@ from sluice_contracts.questions import DeviceIdentity, Principal
 from sluice_gateway.forms import Form, FormRules
 from sluice_gateway.routes.callers import Forbidden, require
 from sluice_gateway.routes.chunks import _own, _recorder, _uploaded
-from sluice_gateway.routes.edge import Edge, InvalidRequest, Places, Remembered
+from sluice_gateway.routes.edge import InvalidRequest
 from sluice_gateway.routes.forms import form_schema, read_fields, take_form
 from sluice_gateway.usecases.answers import Answer
 from sluice_gateway.usecases.chunks import ChunkReceived
 from sluice_runtime.errors import Rejected, SluiceError, Unavailable
 
+from .edges import make_edge
 from .fakes import FakeWorld
 from .form_bodies import CONTENT_TYPE, field, file, form_of, pieces_of
 
 RULES = FormRules("file", max_file_bytes=100)
-NOBODY: Any = None
 DEVICE = DeviceIdentity(
     device_id=UUID(int=1), point_id=UUID(int=2), register_id=UUID(int=3), is_enabled=True
 )
 RECORDER = Principal(tenant="dev", subject="d", scopes=frozenset({"chunks:read"}), device=DEVICE)
 KEY = Principal(tenant="dev", subject="me", scopes=frozenset({"chunks:read"}))
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-
-
-def edge(world: FakeWorld | None = None, places: int = 1) -> Edge:
-    return Edge(
-        deps=(world or FakeWorld()).deps(),
-        principals=NOBODY,
-        trusted_proxies=(),
-        max_json_bytes=1000,
-        media_proxy=False,
-        uploads=Places(places),
-        strangers=Places(places),
-        health=Remembered(),
-        is_connected=lambda: True,
-    )
 
 
 def request(receive: Receive, length: int | None = None) -> Request:
@@ -92,12 +77,12 @@ GOOD = form_of(field("a", "1"), file(b"RIFF"), field("b", "2"))
 
 class TestTaking:
     async def test_a_form_is_read_to_its_end(self) -> None:
-        taken = await take_form(sending(GOOD), RULES, edge(), read)
+        taken = await take_form(sending(GOOD), RULES, make_edge(), read)
         assert taken == (b"RIFF", {"a": "1", "b": "2"})
 
     async def test_a_body_that_says_it_is_too_large_is_not_read(self) -> None:
         with pytest.raises(Rejected) as caught:
-            await take_form(request(unread, 2 * 1024**2), RULES, edge(), read)
+            await take_form(request(unread, 2 * 1024**2), RULES, make_edge(), read)
         assert caught.value.code == "body-too-large"
         assert "100 bytes" in str(caught.value)
 
@@ -113,18 +98,18 @@ class TestTaking:
             return next(messages, None) or await endless()
 
         with pytest.raises(Rejected) as caught:
-            await take_form(request(receive), RULES, edge(), read)
+            await take_form(request(receive), RULES, make_edge(), read)
         assert caught.value.code == "body-too-large"
 
     async def test_with_all_places_taken_nothing_is_read(self) -> None:
-        at = edge(places=1)
+        at = make_edge(places=1)
         with at.uploads.place(), pytest.raises(Unavailable) as caught:
             await take_form(request(unread), RULES, at, read)
         assert caught.value.code == "too-many-uploads"
         assert caught.value.retry_after_seconds
 
     async def test_a_place_is_given_back_however_it_ends(self) -> None:
-        at = edge(places=1)
+        at = make_edge(places=1)
 
         async def refusing(_: Form) -> None:
             raise Rejected("no", code="invalid-request")
@@ -138,7 +123,7 @@ class TestTaking:
         world = FakeWorld(min_rate_bytes=1000, min_rate_seconds=0.01)
         async with asyncio.timeout(5):
             with pytest.raises(Rejected) as caught:
-                await take_form(request(silence), RULES, edge(world), read)
+                await take_form(request(silence), RULES, make_edge(world), read)
         assert caught.value.code == "body-too-slow"
 
     @pytest.mark.parametrize("at", [0, 1, 3])
@@ -148,7 +133,7 @@ class TestTaking:
             for piece in list(pieces_of(GOOD, 30))[:at]
         ]
         leaving = _from([*messages, {"type": "http.disconnect"}])
-        taken = await take_form(request(leaving), RULES, edge(), read)
+        taken = await take_form(request(leaving), RULES, make_edge(), read)
         assert isinstance(taken, Response)
         assert taken.status_code == 400
 
@@ -156,7 +141,7 @@ class TestTaking:
         plain = request(unread)
         plain.scope["headers"] = [(b"content-type", b"application/json")]
         with pytest.raises(SluiceError):
-            await take_form(plain, RULES, edge(), read)
+            await take_form(plain, RULES, make_edge(), read)
 
 
 class TestFields:
@@ -189,7 +174,7 @@ async def refusal(scope: str | None, principal: Principal) -> str | None:
     asking = request(unread)
     asking.scope["headers"] = [(b"x-api-key", b"token")]
     asking.scope["app"] = app = FastAPI()
-    app.state.edge = replace(edge(), principals=Known(principal))
+    app.state.edge = make_edge(principals=Known(principal))
     try:
         await require(scope)(asking, None, None)
     except SluiceError as error:

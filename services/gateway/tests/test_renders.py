@@ -30,8 +30,8 @@ from sluice_gateway.usecases.renders import (
 )
 from sluice_runtime.errors import NotFound, Rejected, Unavailable
 
+from .edges import make_edge
 from .fakes import FORM_KEY, NOW, TOKENS, UPLOAD, FakeStore, FakeWorld, body_of
-from .test_taking_forms import edge
 
 APP = Principal(tenant="dev", subject="key:app", scopes=frozenset({"renders:write"}))
 RENDER = UUID(int=7)
@@ -167,7 +167,7 @@ class TestLinks:
         assert not TOKENS.is_render_of(RENDER, mac)
 
     def test_a_link_names_the_render_and_its_format(self) -> None:
-        link = link_of(RENDER, "mp3", ORIGIN, edge())
+        link = link_of(RENDER, "mp3", ORIGIN, make_edge())
         assert link == f"{ORIGIN}/r/{RENDER}/{TOKENS.sign_render(RENDER)}.mp3"
 
 
@@ -189,14 +189,14 @@ class TestRepeats:
                 created_at=NOW,
             )
 
-        answer = await _again(RENDER, APP, ORIGIN, edge(FakeWorld(answers={GetRender: found})))
+        answer = await _again(RENDER, APP, ORIGIN, make_edge(FakeWorld(answers={GetRender: found})))
         assert answer.status_code == 200
-        assert link_of(RENDER, "mp3", ORIGIN, edge()).encode() in bytes(answer.body)
+        assert link_of(RENDER, "mp3", ORIGIN, make_edge()).encode() in bytes(answer.body)
 
     async def test_of_a_render_that_was_deleted_since_the_repeat_hears_so(self) -> None:
         async def gone(asked: GetRender) -> RenderView:
             raise NotFound(f"There is no render {asked.render_id}.", code="render-not-found")
 
         with pytest.raises(NotFound, match="idempotency key was deleted") as caught:
-            await _again(RENDER, APP, ORIGIN, edge(FakeWorld(answers={GetRender: gone})))
+            await _again(RENDER, APP, ORIGIN, make_edge(FakeWorld(answers={GetRender: gone})))
         assert caught.value.code == "render-not-found"

@@ -50,8 +50,8 @@ class BatchListener:
     ) -> None:
         """`handle` takes effect for all events it is given, or for none and raises.
 
-        `rounds` is how many batches may be under way at once. With `courtesy` the place of each
-        rests after it: work nobody waits for yields to the other.
+        `rounds` is how many batches may be under way at once. With `courtesy` each waits for its
+        turn: work nobody waits for yields to the other.
         """
         self._broker = broker
         self._consumer = consumer
@@ -106,7 +106,11 @@ class BatchListener:
     async def _read_or_release(self, reader: PullReader) -> Sequence[Msg]:
         messages: Sequence[Msg] = ()
         try:
-            messages = await reader.read()
+            arrived = await reader.arrival()
+            if arrived and self._courtesy is not None:
+                await self._courtesy.wait(_age_of(arrived))
+            # Also what came meanwhile.
+            messages = await reader.read() if arrived else ()
         finally:
             if not messages:
                 self._places.release()
@@ -116,10 +120,9 @@ class BatchListener:
         """Handle a batch, and its messages one by one if it fails as a whole."""
         held = {id(message): message for message in messages}
         self._held |= held
-        began, age = time.monotonic(), 0.0
+        began = time.monotonic()
         try:
             read = await self._read(messages)
-            age = _age_of(read)
             try:
                 await self._together(read)
             except Exception as error:  # noqa: BLE001 - found out one by one below
@@ -133,15 +136,9 @@ class BatchListener:
         finally:
             for key in held:
                 del self._held[key]
-            self._release_after(time.monotonic() - began, age)
-
-    def _release_after(self, seconds: float, age: float) -> None:
-        """Give the place of a round that took so long to the next one."""
-        if self._courtesy is None:
+            if self._courtesy is not None:
+                self._courtesy.note_round(time.monotonic() - began)
             self._places.release()
-        else:
-            rest = self._courtesy.rest_after(seconds, age)
-            asyncio.get_running_loop().call_later(rest, self._places.release)
 
     async def _read(self, messages: Sequence[Msg]) -> list[tuple[Msg, Event[Any]]]:
         read: list[tuple[Msg, Event[Any]]] = []
@@ -193,7 +190,7 @@ class BatchListener:
                     log.warning("in-progress not sent", error=repr(error))
 
 
-def _age_of(read: Sequence[tuple[Msg, Event[Any]]]) -> float:
-    """Seconds since the oldest of the events was said."""
-    oldest = min((event.envelope.time for _, event in read), default=datetime.now(UTC))
+def _age_of(messages: Sequence[Msg]) -> float:
+    """Seconds since the oldest of the messages was stored."""
+    oldest = min(message.metadata.timestamp for message in messages)
     return (datetime.now(UTC) - oldest).total_seconds()

@@ -3,21 +3,22 @@
 Source of the measure: pressure stall information of Linux, https://docs.kernel.org/accounting/psi.html
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 _FILE = Path("/proc/pressure/cpu")
 # Some task had to wait for a processor for more than this share of the time.
 _BUSY_SHARE = 0.4
 _LOOK_SECONDS = 0.05
+_LONGEST_LOOK_SECONDS = 1.0
+# What happened so long ago says nothing about the moment.
+_STALE_SECONDS = 2.0
+_LONGEST_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
-_LONGEST_SECONDS = 2.0
-_LEAST = 0.5
 _ORDINARY = 4.0
-_MOST = 64.0
-_LONGER = 8.0
-_SHORTER = 4.0
+_LONGEST_ORDINARY_SECONDS = 2.0
 
 
 def waited_seconds() -> float | None:
@@ -33,12 +34,12 @@ def waited_seconds() -> float | None:
 
 
 class Courtesy:
-    """How long to rest between rounds of work: the longer, the more wait for a processor.
+    """Waits for a quiet moment before each round of work.
 
-    With each look at a busy machine the rest grows to eight times what it was, with each at a
-    quiet one it shrinks to a quarter. Where the kernel does not tell, it is four times what a round
-    took; and it is no more than that for work that has waited for a minute: then it gets its share,
-    however busy the machine is.
+    It looks at the machine in ever longer intervals, and waits for five seconds at most. Work that
+    has waited for a minute gets its share, however busy the machine is: then the wait is no
+    longer than four times what the last round took, as it always is where the kernel does not
+    tell.
     """
 
     def __init__(
@@ -46,29 +47,43 @@ class Courtesy:
         *,
         waited: Callable[[], float | None] = waited_seconds,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._waited = waited
         self._clock = clock
-        self._times = _ORDINARY
+        self._sleep = sleep
+        self._round_seconds = 0.0
+        self._quiet = False
         self._last = clock(), waited()
 
-    def rest_after(self, seconds: float, age_seconds: float) -> float:
-        """Seconds to rest after a round that took so many, and whose work was so old."""
-        self._look()
-        is_late = age_seconds > _PATIENCE_SECONDS
-        times = min(self._times, _ORDINARY) if is_late else self._times
-        return min(seconds * times, _LONGEST_SECONDS)
+    def note_round(self, seconds: float) -> None:
+        """Remember what a round of the work took."""
+        self._round_seconds = seconds
 
-    def _look(self) -> None:
+    async def wait(self, age_seconds: float) -> None:
+        """Wait for the turn of work that is so old."""
+        ordinary = min(self._round_seconds * _ORDINARY, _LONGEST_ORDINARY_SECONDS)
+        if self._waited() is None:
+            await self._sleep(ordinary)
+            return
+        is_late = age_seconds > _PATIENCE_SECONDS
+        until = self._clock() + (ordinary if is_late else _LONGEST_SECONDS)
+        interval = _LOOK_SECONDS
+        while not self._is_quiet() and (left := until - self._clock()) > 0:
+            await self._sleep(min(interval, left))
+            interval = min(interval * 2, _LONGEST_LOOK_SECONDS)
+
+    def _is_quiet(self) -> bool:
         then, waited_then = self._last
         now = self._clock()
         if now - then < _LOOK_SECONDS:
-            return
+            return self._quiet
         waited = self._waited()
         self._last = now, waited
-        if waited is None or waited_then is None:
-            self._times = _ORDINARY
-        elif waited - waited_then > _BUSY_SHARE * (now - then):
-            self._times = min(self._times * _LONGER, _MOST)
-        else:
-            self._times = max(self._times / _SHORTER, _LEAST)
+        self._quiet = (
+            now - then < _STALE_SECONDS
+            and waited is not None
+            and waited_then is not None
+            and waited - waited_then <= _BUSY_SHARE * (now - then)
+        )
+        return self._quiet

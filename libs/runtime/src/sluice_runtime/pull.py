@@ -75,8 +75,8 @@ class PullReader:
             self._arrived.append(message)
         self._woken.set()
 
-    async def read(self) -> Sequence[Msg]:
-        """Everything that is there, at least one message; none when a request came back empty."""
+    async def arrival(self) -> Sequence[Msg]:
+        """What is there to be read, at least one message; none when a request came back empty."""
         if not self._arrived:
             if self._refused:
                 # Asking again at once, and again, would keep two processes busy with nothing.
@@ -89,8 +89,13 @@ class PullReader:
                     await self._woken.wait()
             except TimeoutError:
                 self._owed = 0
+        return self.waiting()
+
+    async def read(self) -> Sequence[Msg]:
+        """Everything that is there, at least one message; none when a request came back empty."""
+        await self.arrival()
         await self._linger()
-        messages = tuple(self._arrived)
+        messages = self.waiting()
         self._arrived.clear()
         return messages
 

@@ -71,6 +71,8 @@ async def test_work_waits_for_a_quiet_moment_and_takes_what_came_meanwhile(
         await asyncio.wait_for(looked.wait(), PATIENCE)
         await keep(uploader)
         await eventually(both_came)
+        # What the server sent before its answer has arrived when that does.
+        await broker.connection.flush()
         assert handled == []
         quiet.set()
         await eventually(some_are_handled)

@@ -18,6 +18,7 @@ from sluice_devkit.stack import Stack
 
 from .api import (
     MIB,
+    PATIENCE_SECONDS,
     WAV,
     Account,
     catalog,
@@ -49,7 +50,7 @@ async def test_files_are_presigned_sent_described_and_completed(
 
     assert set(presigned) == {"batch_id", "expires_in_seconds", "items"}
     assert re.fullmatch(r"rb_[a-z0-9]+", presigned["batch_id"])
-    assert presigned["expires_in_seconds"] == 600
+    assert 600 - PATIENCE_SECONDS < presigned["expires_in_seconds"] <= 600
     assert len(presigned["items"]) == count
     for number, item in enumerate(presigned["items"]):
         assert set(item) == {"temp_id", "method", "upload_url", "required_headers", "blob_ref"}
@@ -278,7 +279,9 @@ class TestIdempotency:
         headers = {"Idempotency-Key": "presign-once"}
         first = await caller.presign("a.wav", "b.wav", headers=headers)
         async with caller.nothing_left():
-            assert await caller.presign("a.wav", "b.wav", headers=headers) == first
+            again = await caller.presign("a.wav", "b.wav", headers=headers)
+            assert again.pop("expires_in_seconds") <= first.pop("expires_in_seconds")
+            assert again == first
             other = await caller.http.post(
                 "/uploads/presign", json=presign_body("c.wav"), headers=headers
             )

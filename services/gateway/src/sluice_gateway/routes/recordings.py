@@ -1,5 +1,6 @@
 """The recordings door: presign, PUT, register, batch. Source document 000."""
 
+import math
 from http import HTTPStatus
 from typing import Annotated
 
@@ -80,11 +81,11 @@ async def presign_uploads(request: Request, principal: Writer, edge: EdgeDep) ->
     asked, value = await read_json(request, PresignRequest, edge)
     origin = base_url(request, edge)
     idempotency = header_idempotency(request, value)
-    now = edge.deps.now()
     done = await presign(principal, asked.batch_id, asked.items, idempotency, edge.deps)
+    left = done.planned.expires_at - edge.deps.now()
     return PresignAnswer(
         batch_id=done.planned.batch_id,
-        expires_in_seconds=max(0, round((done.planned.expires_at - now).total_seconds())),
+        expires_in_seconds=max(0, math.ceil(left.total_seconds())),
         items=tuple(
             _presigned(upload, f"{origin}/mock-upload/{upload.upload_id}?token={token}")
             for upload, token in zip(done.planned.uploads, done.tokens, strict=True)

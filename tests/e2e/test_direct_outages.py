@@ -29,8 +29,8 @@ from .direct import (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shaken(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack to break, that sweeps all the time."""
-    sweeping = {"SLUICE_ORPHAN_AGE_SECONDS": "0", "SLUICE_SWEEP_INTERVAL_SECONDS": "0.2"}
+    """A stack to break, that sweeps all the time whatever no upload can still be beginning."""
+    sweeping = {"SLUICE_ORPHAN_AGE_SECONDS": "5", "SLUICE_SWEEP_INTERVAL_SECONDS": "0.2"}
     folder = tmp_path_factory.mktemp("shaken")
     async with Stack(folder, settings={"storage": sweeping}) as running:
         yield running

@@ -316,6 +316,7 @@ async def test_late_news_of_a_failed_attempt_does_not_harm_what_a_later_one_stor
 ) -> None:
     [one] = await keep(uploader)
     await completed(own, [one])
+    await drained(own)
     upload_id = await upload_of(own, one.recording_id)
     [fact] = await read_facts(own, ending=f".upload.received.{upload_id}")
     received = UploadReceived.model_validate_json(fact.data or b"")

@@ -152,6 +152,7 @@ async def test_a_row_without_its_object_is_found_and_its_recording_fails(
 ) -> None:
     lost, left = await keep(uploader, 2)
     await completed(own, [lost, left])
+    await drained(own)
     row = await row_of(own, lost)
     store = object_store(own)
     await store.delete(row["key"])

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from pydantic import JsonValue, TypeAdapter
 
 from sluice_devkit.environments import SERVICES, base_environment
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from sluice_runtime.objects import ObjectStore
 
@@ -56,7 +57,7 @@ async def eventually(condition: Callable[[], Awaitable[T]], seconds: float = PAT
 def http_client(stack: Stack) -> httpx.AsyncClient:
     """The public API with the development key; patient, as joining large parts takes a while."""
     timeout = httpx.Timeout(90.0, connect=5.0)
-    return httpx.AsyncClient(base_url=stack.url, headers={"X-API-Key": stack.key}, timeout=timeout)
+    return plain_client(base_url=stack.url, headers={"X-API-Key": stack.key}, timeout=timeout)
 
 
 def object_store(stack: Stack) -> ObjectStore:

@@ -20,6 +20,7 @@ import psycopg
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from sluice_storage.domain import REGISTRATIONS, key_beside
 
@@ -161,7 +162,7 @@ class Account:
         self, item: dict[str, Any], body: bytes | AsyncIterator[bytes], **headers: str
     ) -> httpx.Response:
         """Send bytes to a presigned URL, as anybody who has the URL can: without a key."""
-        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as stranger:
+        async with plain_client(timeout=PATIENCE_SECONDS) as stranger:
             return await stranger.put(
                 item["upload_url"], content=body, headers=item["required_headers"] | headers
             )
@@ -257,7 +258,7 @@ async def account(stack: Stack, scopes: Iterable[str] = ALL_SCOPES) -> AsyncIter
     """A new tenant of a stack."""
     tenant = f"t{uuid.uuid4().hex[:12]}"
     key = await make_key(stack, tenant, scopes)
-    async with httpx.AsyncClient(
+    async with plain_client(
         base_url=stack.url,
         headers={"X-API-Key": key},
         timeout=PATIENCE_SECONDS,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx
 
 from sluice_devkit.credentials import ADMINISTRATOR_KEY
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import PATIENCE, http_client
 from tests.uploading import Ledger, some_bytes
@@ -95,7 +96,7 @@ async def crowd_of(stack: Stack, part_size: int) -> AsyncIterator[Crowd]:
     """The crowd, with a recorder that was just added."""
     async with (
         http_client(stack) as http,
-        httpx.AsyncClient(timeout=PATIENCE) as anybody,
+        plain_client(timeout=PATIENCE) as anybody,
     ):
         body = device_body()
         headers = {"X-API-Key": ADMINISTRATOR_KEY}

@@ -4,10 +4,14 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
+
+_described: WeakKeyDictionary[Stack, "Description"] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,14 @@ class Description:
 
 
 async def describe(stack: Stack) -> Description:
-    """What a stack says of itself."""
-    async with httpx.AsyncClient(base_url=stack.url) as http:
+    """What a stack says of itself. That does not change, so each is asked once."""
+    if stack not in _described:
+        _described[stack] = await _ask(stack)
+    return _described[stack]
+
+
+async def _ask(stack: Stack) -> Description:
+    async with plain_client(base_url=stack.url) as http:
         document = (await http.get("/openapi.json")).json()
     # A path without gaps comes before one that it would fill.
     templates = sorted(document["paths"], key=lambda path: path.count("{"))

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
@@ -25,7 +26,7 @@ async def begin(caller: Account, headers: dict[str, str] | None = None, **asked:
 
 async def send(url: str, body: bytes, headers: dict[str, str] | None = None) -> str:
     """PUT bytes to a signed URL, as anybody who has it can; the store's tag."""
-    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as anybody:
+    async with plain_client(timeout=PATIENCE_SECONDS) as anybody:
         answer = await anybody.put(url, content=body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.headers["etag"]

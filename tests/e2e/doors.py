@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sluice_devkit.environments import SERVICES
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
@@ -226,7 +227,7 @@ async def unharmed(stack: Stack, members: Iterable[str] = SERVICES) -> AsyncIter
     sizes = [log.stat().st_size for log in logs]
     yield
     assert stack.pids == before
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         assert (await http.get(f"{stack.url}/healthz")).json() == {"ok": True}
         assert (await http.get(f"{stack.url}/readyz")).status_code == 200
     for log, size in zip(logs, sizes, strict=True):

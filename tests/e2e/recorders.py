@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 
 from .api import PATIENCE_SECONDS, Account, keys, make_key
@@ -70,7 +71,7 @@ class Recorder:
 async def administrator(caller: Account) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who may add devices to the tenant of `caller`."""
     key = await make_key(caller.stack, caller.tenant, ("admin",))
-    async with httpx.AsyncClient(
+    async with plain_client(
         base_url=caller.stack.url,
         headers={"Authorization": f"Bearer {key}"},
         timeout=PATIENCE_SECONDS,
@@ -88,7 +89,7 @@ def device_body() -> dict[str, str]:
 @asynccontextmanager
 async def recorder(stack: Stack, body: dict[str, str]) -> AsyncIterator[Recorder]:
     """The device that was added with `body`."""
-    async with httpx.AsyncClient(
+    async with plain_client(
         base_url=stack.url,
         headers={"Authorization": f"Bearer {body['token_plain']}"},
         timeout=PATIENCE_SECONDS,

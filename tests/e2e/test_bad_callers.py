@@ -4,11 +4,11 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from sluice_contracts.topology import AUTH_CHANGED
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import bus
 
@@ -62,7 +62,7 @@ class TestAccess:
                         size = length(500 * MIB)
                         await one.say(door.head(size, *lines, credential=credential))
                         refused(await one.hear(), 401, "unauthorized")
-            async with httpx.AsyncClient(base_url=door.stack.url) as anybody:
+            async with plain_client(base_url=door.stack.url) as anybody:
                 headers = {"Content-Type": CONTENT_TYPE, "X-API-Key": "nobodys"}
                 body = door.good(mp3(3 * MIB))
                 answer = await anybody.post(door.path, content=body, headers=headers)
@@ -104,7 +104,7 @@ class TestAccess:
         if (door.name, name) == ("renders", "token"):
             return
         token = door.credential.rpartition(" ")[2]
-        async with door.nothing_left(), httpx.AsyncClient(base_url=door.stack.url) as anybody:
+        async with door.nothing_left(), plain_client(base_url=door.stack.url) as anybody:
             form = form_of(part(name, token.encode()), *door.field_parts(), door.file(mp3()))
             headers = {"Content-Type": CONTENT_TYPE}
             for params in ({name: token}, {}):

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_contracts.topology import TASKS
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import bus
 
@@ -95,7 +96,7 @@ class TestUploading:
         assert filename in played.headers["content-disposition"]
         link = await caller.http.get(path, params={"proxy": "0"})
         assert link.status_code == 307
-        async with httpx.AsyncClient() as anybody:
+        async with plain_client() as anybody:
             assert (await anybody.get(link.headers["location"])).content == data
 
     async def test_what_was_sent_is_shown(self, caller: Account) -> None:
@@ -138,7 +139,7 @@ class TestUploading:
         assert not (await kept(caller.stack))[1]
 
     async def test_a_bearer_token_is_as_good_as_the_header(self, caller: Account) -> None:
-        async with httpx.AsyncClient(
+        async with plain_client(
             base_url=caller.stack.url, headers={"Authorization": f"Bearer {caller.key}"}
         ) as http:
             assert (await http.get("/api/v1/calls")).status_code == 200
@@ -251,7 +252,7 @@ class TestLists:
     ) -> None:
         both = {"calls:read", "calls:write", "recordings:read", "recordings:write", "admin"}
         key = await make_key(caller.stack, caller.tenant, both - {scope})
-        async with httpx.AsyncClient(base_url=caller.stack.url) as http:
+        async with plain_client(base_url=caller.stack.url) as http:
             for method, path in doors:
                 url, headers = f"/api/v1/calls{path}", {"X-API-Key": key}
                 problem(await http.request(method, url, headers=headers), 403, "forbidden")

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.http import plain_client
+
 from .api import Account, catalog, eventually, noise, problem, sha256
 from .recorders import START, Recorder, administrator, device_body, recorder, starts
 
@@ -55,7 +57,7 @@ class TestUploading:
         assert (told.status_code, told.headers["content-length"]) == (200, str(len(data)))
         link = await caller.http.get(f"/api/v1/chunks/{chunk_id}/audio?proxy=0")
         assert link.status_code == 307
-        async with httpx.AsyncClient() as anybody:
+        async with plain_client() as anybody:
             assert (await anybody.get(link.headers["location"])).content == data
 
     async def test_what_was_claimed_is_shown(self, caller: Account, device: Recorder) -> None:

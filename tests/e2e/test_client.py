@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sluice_devkit.assets import DemoCall, write_demo_calls
 from sluice_devkit.environments import base_environment
+from sluice_devkit.http import plain_client
 from sluice_devkit.ports import HOST, free_ports
 
 from .api import Account, noise, upload_id_of, upload_tokens
@@ -111,7 +111,7 @@ class TestDemo:
         (batch,) = await shown(caller)
         await assert_arrived(caller, batch, calls)
 
-        async with httpx.AsyncClient() as browser:
+        async with plain_client() as browser:
             page = await browser.get(f"{caller.stack.url}/ui?key={caller.key}")
         assert page.status_code == 200
 

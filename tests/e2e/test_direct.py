@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_devkit.assets import speech
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
@@ -109,7 +110,7 @@ class TestOnePut:
 
     async def test_a_url_serves_one_object_alone(self, caller: Account) -> None:
         begun = await begin(caller, size_bytes=4)
-        async with httpx.AsyncClient() as anybody:
+        async with plain_client() as anybody:
             url = begun["put"]["url"]
             elsewhere = await anybody.put(url.replace("talk.bin", "walk.bin"), content=b"1234")
             tampered = await anybody.put(url[:-4] + "0000", content=b"1234")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 
 from .api import ALL_SCOPES, MIB, Account, account, noise, problem, sha256
@@ -145,7 +146,7 @@ async def test_a_signed_link_needs_no_key(recording: Recording) -> None:
     assert answer.headers["referrer-policy"] == "no-referrer"
     link = answer.headers["location"]
     assert recording.owner.key not in link
-    async with httpx.AsyncClient() as player:
+    async with plain_client() as player:
         played = await player.get(link)
         assert (played.status_code, played.content) == (200, BODY)
         assert played.headers["content-type"] == "audio/wav"
@@ -160,7 +161,7 @@ async def test_a_signed_link_cannot_be_turned_into_another_one(
     theirs = (await stranger.http.get(f"/media/{other}?proxy=0")).headers["location"]
     ours = (await recording.get(proxy=0)).headers["location"]
     forged = theirs.partition("?")[0] + "?" + ours.partition("?")[2]
-    async with httpx.AsyncClient() as player:
+    async with plain_client() as player:
         assert (await player.get(forged)).status_code == 403
         assert (await player.put(ours, content=b"x")).status_code == 403
         assert (await player.delete(ours)).status_code == 403
@@ -168,7 +169,7 @@ async def test_a_signed_link_cannot_be_turned_into_another_one(
 
 
 async def test_the_key_may_stand_in_the_address(recording: Recording) -> None:
-    async with httpx.AsyncClient(base_url=recording.owner.stack.url) as browser:
+    async with plain_client(base_url=recording.owner.stack.url) as browser:
         answer = await browser.get(
             f"/media/{recording.recording_id}", params={"key": recording.owner.key, "proxy": 1}
         )
@@ -197,7 +198,7 @@ async def test_what_could_be_a_page_is_a_download(caller: Account, content_type:
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
     link = (await caller.http.get(f"/media/{recording_id}?proxy=0")).headers["location"]
-    async with httpx.AsyncClient() as player:
+    async with plain_client() as player:
         played = await player.get(link)
     assert played.content == page
     assert played.headers["content-type"] == "application/octet-stream"

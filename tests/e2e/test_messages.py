@@ -5,6 +5,7 @@ import uuid
 import httpx
 import pytest
 
+from sluice_devkit.http import plain_client
 from tests.support import object_store
 
 from .api import Account, catalog, eventually, problem
@@ -30,7 +31,7 @@ async def test_the_flow_of_the_source_document(caller: Account, stranger: Accoun
 
     shown = (await caller.http.get(f"{MESSAGES}/{kept['id']}")).json()
     assert shown["renders"] == [render]
-    async with httpx.AsyncClient() as nobody:
+    async with plain_client() as nobody:
         assert (await nobody.get(render["url"])).content == mp3()
 
     problem(await stranger.http.delete(f"{MESSAGES}/{kept['id']}"), 404, "message-not-found")
@@ -38,7 +39,7 @@ async def test_the_flow_of_the_source_document(caller: Account, stranger: Accoun
     assert gone.status_code == 200, gone.text
     assert gone.json() == {"status": "deleted", "id": kept["id"], "renders_deleted": 1}
     problem(await caller.http.get(f"{MESSAGES}/{kept['id']}"), 404, "message-not-found")
-    async with httpx.AsyncClient() as nobody:
+    async with plain_client() as nobody:
         problem(await nobody.get(render["url"]), 404, "render-not-found")
     store = object_store(caller.stack)
     try:
@@ -182,7 +183,7 @@ async def test_a_message_that_is_wrong_is_not_kept(
 
 
 async def test_the_token_may_be_a_field_of_the_body(caller: Account) -> None:
-    async with httpx.AsyncClient(base_url=caller.stack.url) as nobody:
+    async with plain_client(base_url=caller.stack.url) as nobody:
         kept = await nobody.post(MESSAGES, json=message_body(token=caller.key))
         assert kept.status_code == 200, kept.text
         assert caller.key not in kept.text

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from sluice_devkit.assets import speech
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 
 from .api import (
@@ -233,7 +234,7 @@ class TestLists:
     async def test_the_page_takes_the_key_from_its_address(
         self, caller: Account, path: str
     ) -> None:
-        async with httpx.AsyncClient(base_url=caller.stack.url) as browser:
+        async with plain_client(base_url=caller.stack.url) as browser:
             assert (await browser.get(path, params={"key": caller.key})).status_code == 200
             assert (await browser.get(path)).status_code == 401
 

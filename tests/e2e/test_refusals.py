@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_devkit.environments import SERVICES
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from sluice_gateway.domain import UploadTokens
 
@@ -72,7 +73,7 @@ async def _stack_still_works(stack: Stack) -> AsyncIterator[None]:
     before = stack.pids
     yield
     assert stack.pids == before
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         assert (await http.get(f"{stack.url}/healthz")).json() == {"ok": True}
         assert (await http.get(f"{stack.url}/readyz")).status_code == 200
 
@@ -118,7 +119,7 @@ async def squeezed(narrow: Stack) -> AsyncIterator[Account]:
 @asynccontextmanager
 async def browser(stack: Stack, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who shows nothing but these headers."""
-    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=40) as http:
+    async with plain_client(base_url=stack.url, headers=headers, timeout=40) as http:
         yield http
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import object_store
 
@@ -41,7 +42,7 @@ NOTHING = {"renders": 0, "objects": 0, "messages": 0}
 @pytest_asyncio.fixture(loop_scope="session")
 async def nobody(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without any key."""
-    async with httpx.AsyncClient(base_url=stack.url, timeout=30) as http:
+    async with plain_client(base_url=stack.url, timeout=30) as http:
         yield http
 
 
@@ -289,7 +290,7 @@ async def test_senders_nobody_knows_keep_no_place_from_others(
         await slow.say(head("POST", UPLOAD, *told) + body[:50_000])
 
         async def unnamed() -> httpx.Response:
-            async with httpx.AsyncClient(base_url=narrow.url) as http:
+            async with plain_client(base_url=narrow.url) as http:
                 return await http.post(UPLOAD, files={"file": ("a.mp3", mp3())})
 
         busy = await eventually(unnamed, lambda answer: answer.status_code != 401)

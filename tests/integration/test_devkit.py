@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import nats
 import psutil
 import psycopg
@@ -18,6 +17,7 @@ import pytest
 from minio import Minio
 
 from sluice_devkit.folder import FolderInUseError
+from sluice_devkit.http import plain_client
 from sluice_devkit.ports import HOST, free_ports
 from sluice_devkit.postgres import PostgresServer, admin_url, database_url, ensure_database
 from sluice_devkit.processes import is_gone
@@ -99,7 +99,7 @@ async def test_a_killed_service_comes_back_on_its_port(stack: Stack, name: str) 
     assert name not in stack.pids
     await stack.start(name)
     await stack.wait_ready(name)
-    async with httpx.AsyncClient() as http:
+    async with plain_client() as http:
         answer = await http.get(f"{stack.service_url(name)}/livez")
     assert answer.is_success
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from sluice_devkit.http import plain_client
 from sluice_devkit.stack import MakeServers, Stack
 
 # No test may depend on speed, and a busy machine is slow.
@@ -41,5 +42,5 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway's HTTP API, with the development key."""
     headers = {"X-API-Key": stack.key}
-    async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=30.0) as http:
+    async with plain_client(base_url=stack.url, headers=headers, timeout=30.0) as http:
         yield http

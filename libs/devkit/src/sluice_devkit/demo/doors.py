@@ -15,6 +15,7 @@ import httpx
 from sluice_devkit.assets import DemoCall, speech
 from sluice_devkit.credentials import ADMINISTRATOR_KEY
 from sluice_devkit.demo.screen import DemoFailedError, Stage, until
+from sluice_devkit.http import plain_client
 from sluice_devkit.servers import binary
 
 _CHUNKS = 3
@@ -25,7 +26,7 @@ _WORKER = Path(__file__).parents[5] / "examples" / "transcription_worker.py"
 @asynccontextmanager
 async def _http(stage: Stage, key: str | None) -> AsyncIterator[httpx.AsyncClient]:
     headers = {} if key is None else {"X-API-Key": key}
-    async with httpx.AsyncClient(
+    async with plain_client(
         base_url=stage.stack.url, headers=headers, timeout=30.0, follow_redirects=False
     ) as http:
         yield http

@@ -10,6 +10,7 @@ from sluice_contracts.api import BatchAnswer, ShownBatch, ShownRecording
 from sluice_contracts.statuses import BatchStatus, RecordingStatus
 from sluice_devkit.assets import DemoCall
 from sluice_devkit.demo.screen import DemoFailedError, Screen, Stage, until
+from sluice_devkit.http import plain_client
 from sluice_devkit.servers import binary
 from sluice_devkit.stack import Stack
 
@@ -47,7 +48,7 @@ async def _get(stack: Stack, path: str) -> bytes:
 
     The key goes into the query, as a browser does it: a header would follow to the object store.
     """
-    async with httpx.AsyncClient(follow_redirects=True, timeout=30.0) as http:
+    async with plain_client(follow_redirects=True, timeout=30.0) as http:
         answer = await http.get(f"{stack.url}{path}", params={"key": stack.key})
     if answer.status_code != httpx.codes.OK:
         raise DemoFailedError(f"GET {path} answered {answer.status_code}")
@@ -62,7 +63,7 @@ async def _shown(stack: Stack) -> tuple[ShownBatch, ...]:
 async def _settled(stack: Stack, batch_id: str) -> None:
     """Wait until the batch is completed."""
     headers = {"X-API-Key": stack.key}
-    async with httpx.AsyncClient(base_url=stack.url, headers=headers) as http:
+    async with plain_client(base_url=stack.url, headers=headers) as http:
 
         async def completed() -> bool:
             answer = await http.get(f"/batches/{batch_id}")

@@ -84,10 +84,10 @@ class TestCourtesy:
         machine = Machine(busy=1.0)
         courtesy = machine.courtesy()
         courtesy.note_round(0.01)
-        assert await waits(machine, courtesy, age=59.0) == pytest.approx(5.0)
-        assert await waits(machine, courtesy, age=61.0) == pytest.approx(0.04)
+        assert await waits(machine, courtesy, age=9.0) == pytest.approx(5.0)
+        assert await waits(machine, courtesy, age=11.0) == pytest.approx(0.04)
         courtesy.note_round(60.0)
-        assert await waits(machine, courtesy, age=61.0) == pytest.approx(2.0)
+        assert await waits(machine, courtesy, age=11.0) == pytest.approx(2.0)
 
     async def test_on_a_quiet_machine_it_does_not_wait_either(self) -> None:
         machine = Machine()
@@ -95,7 +95,7 @@ class TestCourtesy:
         courtesy.note_round(60.0)
         await waits(machine, courtesy)
         machine.run(0.02)
-        assert await waits(machine, courtesy, age=61.0) == 0.0
+        assert await waits(machine, courtesy, age=11.0) == 0.0
 
     async def test_looks_that_follow_at_once_change_nothing(self) -> None:
         machine = Machine()
@@ -112,7 +112,7 @@ class TestCourtesy:
         courtesy = machine.courtesy()
         courtesy.note_round(0.01)
         assert await waits(machine, courtesy) == pytest.approx(0.04)
-        assert await waits(machine, courtesy, age=61.0) == pytest.approx(0.04)
+        assert await waits(machine, courtesy, age=11.0) == pytest.approx(0.04)
 
 
 class TestWaitedSeconds:

@@ -16,7 +16,7 @@ _LONGEST_LOOK_SECONDS = 1.0
 # What happened so long ago says nothing about the moment.
 _STALE_SECONDS = 2.0
 _LONGEST_SECONDS = 5.0
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 10.0
 _ORDINARY = 4.0
 _LONGEST_ORDINARY_SECONDS = 2.0
 
@@ -37,7 +37,7 @@ class Courtesy:
     """Waits for a quiet moment before each round of work.
 
     It looks at the machine in ever longer intervals, and waits for five seconds at most. Work that
-    has waited for a minute gets its share, however busy the machine is: then the wait is no
+    has waited for ten seconds gets its share, however busy the machine is: then the wait is no
     longer than four times what the last round took, as it always is where the kernel does not
     tell.
     """

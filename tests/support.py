@@ -28,10 +28,11 @@ T = TypeVar("T")
 Row = dict[str, Any]
 Json = dict[str, JsonValue]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds within which anything healthy settles, also on a busy machine."""
-REDELIVERY = 90.0
-"""As `PATIENCE`, when what was in flight comes again only after the ack wait of 30 s."""
+REDELIVERY = 300.0
+"""As `PATIENCE`, when what was in flight comes again only after the ack wait of 30 s, or when all
+that nobody waits for is to be done, too."""
 _POLL_SECONDS = 0.1
 _LINES: TypeAdapter[Json] = TypeAdapter(Json)
 

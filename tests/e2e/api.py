@@ -33,7 +33,7 @@ ALL_SCOPES = (
     "chunks:read",
     "events:read",
 )
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 90.0
 MIB = 1024**2
 WAV = "audio/wav"
 

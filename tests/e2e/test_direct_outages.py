@@ -73,8 +73,10 @@ class TestOutages:
             assert answer.status_code == 202, answer.text
             assert answer.json()["completing"]
             assert answer.headers["location"] == f"{UPLOADS}/{begun['upload_id']}"
-            busy = await client.http.post(
-                f"{UPLOADS}/{begun['upload_id']}/parts", json={"numbers": [1]}
+            parts = f"{UPLOADS}/{begun['upload_id']}/parts"
+            busy = await eventually(
+                lambda: client.http.post(parts, json={"numbers": [1]}),
+                lambda answer: answer.status_code != 503,
             )
             problem(busy, 409, "upload-completing")
             await client.stack.kill("catalog")

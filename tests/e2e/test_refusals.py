@@ -119,7 +119,7 @@ async def squeezed(narrow: Stack) -> AsyncIterator[Account]:
 @asynccontextmanager
 async def browser(stack: Stack, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody who shows nothing but these headers."""
-    async with plain_client(base_url=stack.url, headers=headers, timeout=40) as http:
+    async with plain_client(base_url=stack.url, headers=headers) as http:
         yield http
 
 

@@ -42,7 +42,7 @@ NOTHING = {"renders": 0, "objects": 0, "messages": 0}
 @pytest_asyncio.fixture(loop_scope="session")
 async def nobody(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody without any key."""
-    async with plain_client(base_url=stack.url, timeout=30) as http:
+    async with plain_client(base_url=stack.url) as http:
         yield http
 
 

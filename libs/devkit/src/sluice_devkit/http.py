@@ -10,6 +10,6 @@ import httpx
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def plain_client(**options: Any) -> httpx.AsyncClient:
-    """A client for `http://` alone, with the `options` of `httpx.AsyncClient`."""
-    return httpx.AsyncClient(verify=_NO_CERTIFICATES, **options)
+def plain_client(*, timeout: float | httpx.Timeout = 60.0, **options: Any) -> httpx.AsyncClient:
+    """A client for `http://` alone, patient, with the `options` of `httpx.AsyncClient`."""
+    return httpx.AsyncClient(verify=_NO_CERTIFICATES, timeout=timeout, **options)

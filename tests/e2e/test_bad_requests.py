@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.stack import Stack
 
 from .api import MIB, eventually, head, line
@@ -50,7 +51,7 @@ async def hurried(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sta
         },
         "storage": {"SLUICE_ORPHAN_AGE_SECONDS": "4", "SLUICE_SWEEP_INTERVAL_SECONDS": "1"},
     }
-    async with Stack(tmp_path_factory.mktemp("hurried"), settings=settings) as running:
+    async with patient_stack(tmp_path_factory.mktemp("hurried"), settings=settings) as running:
         yield running
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.stack import Stack
 
 from .api import MIB, Account, account, head, line, pieces, problem
@@ -65,7 +66,7 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
             "SLUICE_MIN_UPLOAD_RATE_SECONDS": str(SLOWEST_SECONDS),
         }
     }
-    async with Stack(tmp_path_factory.mktemp("narrow"), settings=settings) as running:
+    async with patient_stack(tmp_path_factory.mktemp("narrow"), settings=settings) as running:
         yield running
 
 

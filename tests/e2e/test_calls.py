@@ -2,22 +2,19 @@
 
 import asyncio
 import json
-import re
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from sluice_contracts.topology import TASKS
 from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import bus
 
-from .api import MIB, Account, account, catalog, eventually, make_key, problem, sha256
+from .api import MIB, Account, catalog, eventually, make_key, problem, sha256
 from .calls import (
     FIELDS,
     flac,
@@ -35,21 +32,6 @@ from .calls import (
 # The same in every process that collects these tests.
 NOBODY = "00000000-0000-4000-8000-000000000000"
 MESSAGE = "Audio file uploaded successfully. Processing will begin shortly."
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def fragile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """A stack whose members may be killed."""
-    settings = {"gateway": {"SLUICE_REGISTER_TIMEOUT_SECONDS": "1"}}
-    async with Stack(tmp_path_factory.mktemp("fragile"), settings=settings) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def patient(fragile: Stack) -> AsyncIterator[Account]:
-    """A caller of the fragile stack."""
-    async with account(fragile) as one:
-        yield one
 
 
 async def task_of(stack: Stack, call_id: str, priority: str = "normal") -> tuple[Any, Any]:
@@ -143,6 +125,14 @@ class TestUploading:
             base_url=caller.stack.url, headers={"Authorization": f"Bearer {caller.key}"}
         ) as http:
             assert (await http.get("/api/v1/calls")).status_code == 200
+
+    async def test_many_at_once_are_all_kept_apart(self, caller: Account) -> None:
+        bodies = [mp3(2000 + number, seed=number) for number in range(20)]
+        ids = await asyncio.gather(*(uploaded(caller, body) for body in bodies))
+        for call_id, body in zip(ids, bodies, strict=True):
+            played = await caller.http.get(f"/api/v1/calls/{call_id}/audio?proxy=1")
+            assert played.content == body
+        assert len(set(ids)) == len(bodies)
 
 
 class TestTasks:
@@ -343,64 +333,6 @@ class TestDeletion:
         assert await catalog(caller.stack, query, upload_id) == [(upload_id,)]
         body = {"kind": "call", "id": call_id, "status": "transcribing"}
         problem(await caller.http.post("/api/v1/status", json=body), 404, "call-not-found")
-
-
-class TestOutages:
-    @pytest.mark.parametrize("size", [2000, 9 * MIB])
-    async def test_without_the_catalog_a_call_is_accepted_and_appears_later(
-        self, patient: Account, size: int
-    ) -> None:
-        # A key that is known goes on working.
-        await patient.http.get("/api/v1/calls")
-        await patient.stack.kill("catalog")
-        try:
-            data = mp3(size)
-            answer = await send_behind(patient, data, company_name="Later Ltd")
-            assert answer.status_code == 202, answer.text
-            body = answer.json()
-            assert body["status"] == "accepted"
-            assert body["message"]
-            assert answer.headers["location"] == f"/api/v1/calls/{body['call_id']}"
-            reading = await patient.http.get(answer.headers["location"])
-            assert int(reading.headers["retry-after"]) >= 1
-            problem(reading, 503, "catalog-unavailable")
-        finally:
-            await patient.stack.start("catalog")
-            await patient.stack.wait_ready("catalog")
-
-        async def found() -> int:
-            return (await patient.http.get(answer.headers["location"])).status_code
-
-        await eventually(found, lambda status: status == 200)
-        assert (await shown(patient, body["call_id"]))["metadata"]["company_name"] == "Later Ltd"
-        played = await patient.http.get(f"/api/v1/calls/{body['call_id']}/audio?proxy=1")
-        assert sha256(played.content) == sha256(data)
-
-    @pytest.mark.parametrize("size", [2000, 3 * MIB])
-    async def test_without_the_store_a_call_is_not_taken_and_may_be_sent_again(
-        self, patient: Account, size: int
-    ) -> None:
-        await patient.http.get("/api/v1/calls")
-        await patient.stack.kill("objects")
-        try:
-            answer = await send(patient, mp3(size))
-            assert re.search(
-                r"again|repeat|later|moment|reach|away", problem(answer, 503)["detail"]
-            )
-        finally:
-            await patient.stack.start("objects")
-            await patient.stack.wait_ready("objects")
-        query = "select count(*) from calls where tenant = %s"
-        assert await catalog(patient.stack, query, patient.tenant) == [(0,)]
-        await uploaded(patient, mp3(size))
-
-    async def test_many_at_once_are_all_kept_apart(self, patient: Account) -> None:
-        bodies = [mp3(2000 + number, seed=number) for number in range(20)]
-        ids = await asyncio.gather(*(uploaded(patient, body) for body in bodies))
-        for call_id, body in zip(ids, bodies, strict=True):
-            played = await patient.http.get(f"/api/v1/calls/{call_id}/audio?proxy=1")
-            assert played.content == body
-        assert len(set(ids)) == len(bodies)
 
 
 async def test_a_key_for_calls_reports_on_calls_and_on_nothing_else(caller: Account) -> None:

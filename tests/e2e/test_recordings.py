@@ -364,43 +364,6 @@ class TestBodies:
             assert await caller.download(recording_id) == body
 
 
-async def test_bytes_sent_while_the_catalog_is_away_are_not_lost(
-    stack: Stack, caller: Account
-) -> None:
-    presigned = await caller.presign("call.wav")
-    (item,) = presigned["items"]
-    body, catalog_is_gone = noise(200_000), asyncio.Event()
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield body[:1000]
-        await catalog_is_gone.wait()
-        yield body[1000:]
-
-    sending = asyncio.create_task(caller.put(item, slowly()))
-    await caller.wait_until_claimed(item)
-    await stack.kill("catalog")
-    try:
-        catalog_is_gone.set()
-        answer = await sending
-    finally:
-        await stack.start("catalog")
-        await stack.wait_ready("catalog")
-
-    assert answer.status_code in (202, 503), answer.text
-    if answer.status_code == 503:
-        assert problem(answer, 503)["retryable"]
-        assert "retry-after" in answer.headers
-        assert (await caller.put_again(item, body)).status_code in (201, 400)
-    answer = await eventually(
-        lambda: caller.register(presigned, key="after-the-outage"),
-        lambda answer: answer.status_code not in (409, 503),
-    )
-    assert answer.status_code == 202
-    await caller.completed(presigned["batch_id"])
-    (recording_id,) = recording_ids(answer.json())
-    assert await caller.download(recording_id) == body
-
-
 class TestDeleting:
     async def test_rows_are_gone_at_once_and_objects_soon(self, caller: Account) -> None:
         presigned = await caller.uploaded(noise(10), noise(9 * MIB, seed=1))

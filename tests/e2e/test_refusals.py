@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_devkit.environments import SERVICES
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from sluice_gateway.domain import UploadTokens
@@ -105,7 +106,7 @@ async def narrow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
             "SLUICE_SINGLE_PUT_BYTES": str(5 * MIB),
         },
     }
-    async with Stack(tmp_path_factory.mktemp("narrow"), settings=settings) as running:
+    async with patient_stack(tmp_path_factory.mktemp("narrow"), settings=settings) as running:
         yield running
 
 

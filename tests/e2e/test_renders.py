@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import object_store
@@ -283,7 +284,7 @@ async def test_senders_nobody_knows_keep_no_place_from_others(
     body = form("b", ("file", "a.mp3", mp3(100_000)))
     told = ("Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(body)}")
     async with (
-        Stack(tmp_path_factory.mktemp("narrow"), settings=settings) as narrow,
+        patient_stack(tmp_path_factory.mktemp("narrow"), settings=settings) as narrow,
         account(narrow) as known,
         line(narrow) as slow,
     ):
@@ -298,26 +299,3 @@ async def test_senders_nobody_knows_keep_no_place_from_others(
         await uploaded(known, mp3())
         await slow.say(body[50_000:])
         problem(await slow.hear(), 401, "unauthorized")
-
-
-async def test_with_the_catalog_away_a_render_is_accepted(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    settings = {"gateway": {"SLUICE_REGISTER_TIMEOUT_SECONDS": "1"}}
-    async with (
-        Stack(tmp_path_factory.mktemp("fragile"), settings=settings) as fragile,
-        account(fragile) as patient,
-    ):
-        await uploaded(patient, mp3())
-        await fragile.kill("catalog")
-        answer = await send(patient, mp3(seed=3))
-        assert answer.status_code == 202, answer.text
-        path = f"/api/v1/renders/{answer.json()['id']}/audio"
-        assert answer.headers["location"] == path
-        await fragile.start("catalog")
-        await fragile.wait_ready("catalog")
-        played = await eventually(
-            lambda: patient.http.get(path, params={"proxy": "1"}),
-            lambda found: found.status_code == 200,
-        )
-        assert played.content == mp3(seed=3)

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_devkit.environments import base_environment
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.ports import HOST, free_ports
 from sluice_devkit.stack import Stack
 
@@ -92,7 +93,7 @@ async def road() -> AsyncIterator[Road]:
 async def far(road: Road, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A stack whose store has another address outside than inside."""
     settings = {"storage": {"SLUICE_S3_PUBLIC_URL": f"http://{HOST}:{road.port}"}}
-    async with Stack(tmp_path_factory.mktemp("far"), settings=settings) as running:
+    async with patient_stack(tmp_path_factory.mktemp("far"), settings=settings) as running:
         road.store = running.s3.url
         yield running
 

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_contracts.topology import TASKS, WORKER_TRANSCRIPTIONS
+from sluice_devkit.fixtures import patient_stack
 from sluice_devkit.stack import Stack
 from tests.support import bus
 
@@ -28,7 +29,7 @@ FOR_EVER = 3600.0
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """A stack nobody else leaves tasks in, where a task is given away again after 2 s."""
-    async with Stack(tmp_path_factory.mktemp("workers")) as running:
+    async with patient_stack(tmp_path_factory.mktemp("workers")) as running:
         async with bus(running, "topology") as connection:
             jetstream = connection.jetstream()
             name = WORKER_TRANSCRIPTIONS.name

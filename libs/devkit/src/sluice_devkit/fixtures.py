@@ -1,7 +1,8 @@
 """Pytest plugin: a running stack for whoever asks for it, and nothing for whoever does not."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
@@ -30,11 +31,20 @@ def _make_servers() -> MakeServers:
     raise pytest.UsageError(f"SLUICE_TEST_SERVERS is {kind!r}; use embedded or containers")
 
 
+def patient_stack(folder: Path, settings: Mapping[str, Mapping[str, str]] | None = None) -> Stack:
+    """A stack that answers 201 also where a busy machine takes its time to register.
+
+    `settings` is as in `Stack`, and wins.
+    """
+    given = dict(settings or {})
+    given["gateway"] = {"SLUICE_REGISTER_TIMEOUT_SECONDS": "60", **given.get("gateway", {})}
+    return Stack(folder, settings=given, make_servers=_make_servers())
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One stack for the whole session, on free ports, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("stack")
-    async with Stack(folder, make_servers=_make_servers()) as running:
+    async with patient_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running
 
 

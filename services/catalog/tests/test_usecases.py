@@ -424,6 +424,22 @@ class TestStored:
         assert world.tables.objects["tenants/dev/00000001"].state == "discarded"
         assert len(world.facts(ObjectDiscarded)) == 1
 
+    async def test_bytes_that_are_nobodys_stay_so_when_they_are_announced_again(self) -> None:
+        world = FakeWorld()
+        await plan(world)
+        await claim(world)
+        for _ in range(2):
+            await hear(world, stored(claim_id="clm_earlier"))
+        await delete_batch(DeleteBatch(tenant="dev", batch_id=BATCH, actor="me"), world.deps())
+        late = event(stored(), "late")
+        for _ in range(2):
+            await take_news([late], world.deps())
+        gone = ObjectDeleted(tenant="dev", upload_id="upl_00000001", key="tenants/dev/00000001")
+        await hear(world, gone)
+        await take_news([late], world.deps())
+        codes = [outcome.failure and outcome.failure.code for _, outcome in world.replies]
+        assert codes == ["upload-taken-over"] * 5
+
     async def test_with_the_database_away_nothing_is_answered(self) -> None:
         world = FakeWorld(away=True)
         with pytest.raises(Unavailable):

@@ -60,7 +60,8 @@ async def take_news(events: Sequence[Event[News]], deps: Deps) -> None:
             with tracing(trace_of(event.envelope)):
                 await _take(event.data, work)
         stored = [one for one in fresh.values() if _is_stored(one)]
-        unowned = await _take_stored(stored, work)
+        repeated = [one for one in events if _is_stored(one) and one.envelope.id not in new]
+        unowned = await _take_stored(stored, work) | await _disowned(repeated, work)
         await work.commit()
     deps.wake_relay()
     for event in events:
@@ -127,6 +128,22 @@ async def _take_stored(events: Sequence[Event[ObjectStored]], work: Work) -> set
     for kind, stored in by_kind.items():
         unowned |= await _DOORS[kind](stored, work)
     return unowned
+
+
+async def _disowned(events: Sequence[Event[ObjectStored]], work: Work) -> set[str]:
+    """Ids of the events, all of which took effect before, whose object is nobody's: whoever sent
+    it may not have heard of that yet."""
+    if not events:
+        return set()
+    objects = await work.objects.of_uploads([event.data.upload_id for event in events])
+    found: set[str] = set()
+    for event in events:
+        fact = event.data
+        stored, upload = objects.get(fact.upload_id), await work.uploads.find(fact.upload_id)
+        is_taken_over = upload is not None and _is_of_another_attempt(fact, upload)
+        if is_taken_over or stored is None or stored.state == "discarded":
+            found.add(event.envelope.id)
+    return found
 
 
 async def _take_form_files(

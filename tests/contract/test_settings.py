@@ -8,7 +8,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from sluice_catalog.domain import WELL_KNOWN_TOKENS
-from sluice_catalog.main import provision
+from sluice_catalog.provision import provision
 from sluice_catalog.settings import CatalogSettings
 from sluice_catalog.settings import ProvisionSettings as CatalogProvisionSettings
 from sluice_gateway.settings import GatewaySettings

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sluice_catalog.main import MIGRATIONS
+from sluice_catalog.provision import MIGRATIONS
 from sluice_devkit.ports import free_ports
 from sluice_devkit.postgres import PostgresServer, admin_url, database_url, ensure_database
 from sluice_runtime.migrations import migrate

@@ -1,22 +1,18 @@
 """Wires the catalog together, and starts it."""
 
 import asyncio
-import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
 
 from sluice_catalog import subscribers
-from sluice_catalog.database import make_partitions, open_work
+from sluice_catalog.database import open_work
 from sluice_catalog.database.tables import outbox
-from sluice_catalog.domain import WELL_KNOWN_TOKENS, token_digest
 from sluice_catalog.hints import AuthHints
 from sluice_catalog.ports import Deps
 from sluice_catalog.receipts import StreamReceipts
-from sluice_catalog.settings import CatalogSettings, ProvisionSettings
+from sluice_catalog.settings import CatalogSettings
 from sluice_catalog.usecases.direct import expire_direct
 from sluice_catalog.usecases.keys import has_well_known_key
 from sluice_catalog.usecases.renders import sweep_renders
@@ -24,7 +20,6 @@ from sluice_catalog.usecases.upkeep import forget_old
 from sluice_catalog.usecases.uploads import expire_uploads
 from sluice_runtime.database import is_reachable, make_engine
 from sluice_runtime.errors import SluiceError
-from sluice_runtime.migrations import migrate
 from sluice_runtime.relay import Relay
 from sluice_runtime.replies import NatsReplies
 from sluice_runtime.service import Service
@@ -32,7 +27,6 @@ from sluice_runtime.settings import read_settings
 
 log = structlog.get_logger(__name__)
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _EXPIRY_SECONDS = 5.0
 _ROUNDS_A_DAY = 17_280
 
@@ -84,35 +78,7 @@ async def _keep_tidy(deps: Deps, may_be_well_known: bool) -> None:
         await asyncio.sleep(_EXPIRY_SECONDS)
 
 
-async def provision(settings: ProvisionSettings) -> None:
-    """Migrate the database and make sure the initial keys exist. Safe to repeat."""
-    tokens = {key.token.get_secret_value() for key in settings.initial_keys}
-    if settings.environment != "development" and tokens & set(WELL_KNOWN_TOKENS):
-        raise SystemExit("SLUICE_INITIAL_KEYS: holds a key from the documentation")
-    url = settings.database_url.get_secret_value()
-    await asyncio.to_thread(migrate, url, MIGRATIONS)
-    engine = make_engine(url)
-    await make_partitions(engine, datetime.now(UTC))
-    async with open_work(engine) as work:
-        for key in settings.initial_keys:
-            await work.keys.put(
-                token_digest(key.token.get_secret_value()),
-                name=key.name,
-                tenant=key.tenant,
-                scopes=sorted(key.scopes),
-                at=work.now(),
-            )
-        await work.commit()
-    await engine.dispose()
-    sys.stdout.write(f"catalog is migrated; {len(tokens)} initial keys\n")
-
-
 def main() -> None:
-    """`sluice-catalog serve` or `sluice-catalog provision`."""
-    if sys.argv[1:] == ["provision"]:
-        asyncio.run(provision(read_settings(ProvisionSettings)))
-    elif sys.argv[1:] in ([], ["serve"]):
-        service, app = build(read_settings(CatalogSettings))
-        service.serve(app)
-    else:
-        raise SystemExit("usage: sluice-catalog [serve|provision]")
+    """`sluice-catalog serve`."""
+    service, app = build(read_settings(CatalogSettings))
+    service.serve(app)

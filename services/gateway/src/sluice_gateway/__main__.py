@@ -1,5 +1,16 @@
 """`python -m sluice_gateway` is `sluice-gateway`."""
 
-from sluice_gateway.main import main
+from sluice_runtime.command import run
 
-main()
+_COMMANDS = {
+    "serve": "sluice_gateway.main",
+}
+
+
+def main() -> None:
+    """`sluice-gateway [serve]`."""
+    run("sluice-gateway", _COMMANDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import sys
 from datetime import UTC, datetime
 
 import uuid6
@@ -114,7 +113,5 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
 
 def main() -> None:
     """`sluice-gateway serve`."""
-    if sys.argv[1:] not in ([], ["serve"]):
-        raise SystemExit("usage: sluice-gateway [serve]")
     service, app = build(read_settings(GatewaySettings))
     service.serve(app)

@@ -1,5 +1,17 @@
 """`python -m sluice_notifier` is `sluice-notifier`."""
 
-from sluice_notifier.main import main
+from sluice_runtime.command import run
 
-main()
+_COMMANDS = {
+    "serve": "sluice_notifier.main",
+    "provision": "sluice_notifier.provision",
+}
+
+
+def main() -> None:
+    """`sluice-notifier [serve|provision]`."""
+    run("sluice-notifier", _COMMANDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,7 @@
 """Wires the notifier together, and starts it."""
 
 import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -11,16 +9,14 @@ from sluice_notifier import subscribers
 from sluice_notifier.database import open_log
 from sluice_notifier.live import NatsLive
 from sluice_notifier.ports import Deps
-from sluice_notifier.settings import NotifierSettings, ProvisionSettings
+from sluice_notifier.settings import NotifierSettings
 from sluice_notifier.tail import Tail
 from sluice_runtime.database import is_reachable, make_engine
 from sluice_runtime.dead_letters import sweep_advisories
-from sluice_runtime.migrations import migrate
 from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
 
 _YIELDING = 5
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def build(settings: NotifierSettings) -> tuple[Service, FastAPI]:
@@ -40,20 +36,9 @@ def build(settings: NotifierSettings) -> tuple[Service, FastAPI]:
     return service, service.health()
 
 
-def provision(settings: ProvisionSettings) -> None:
-    """Migrate the database. Safe to repeat."""
-    migrate(settings.database_url.get_secret_value(), MIGRATIONS)
-    sys.stdout.write("notifier is migrated\n")
-
-
 def main() -> None:
-    """`sluice-notifier serve` or `sluice-notifier provision`."""
-    if sys.argv[1:] == ["provision"]:
-        provision(read_settings(ProvisionSettings))
-    elif sys.argv[1:] in ([], ["serve"]):
-        service, app = build(read_settings(NotifierSettings))
-        # Where the processor is short, receiving goes first: the log can catch up, clients wait.
-        os.nice(_YIELDING)
-        service.serve(app)
-    else:
-        raise SystemExit("usage: sluice-notifier [serve|provision]")
+    """`sluice-notifier serve`."""
+    service, app = build(read_settings(NotifierSettings))
+    # Where the processor is short, receiving goes first: the log can catch up, clients wait.
+    os.nice(_YIELDING)
+    service.serve(app)

@@ -1,7 +1,6 @@
 """Wires storage together, and starts it."""
 
 import asyncio
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -11,36 +10,25 @@ from fastapi import FastAPI
 from sluice_runtime.errors import SluiceError
 from sluice_runtime.facts import Announcer
 from sluice_runtime.locks import NamedLocks
-from sluice_runtime.objects import ObjectStore
 from sluice_runtime.replies import NatsReplies
 from sluice_runtime.rpc import NatsAsker
 from sluice_runtime.service import Service
 from sluice_runtime.settings import read_settings
 from sluice_storage import subscribers
-from sluice_storage.inspector.main import main as inspect
+from sluice_storage.bucket import open_bucket
 from sluice_storage.places import GivenOut
 from sluice_storage.ports import Deps, Erased, Limits
 from sluice_storage.receipts import StreamReceipts
-from sluice_storage.settings import StorageSettings, StoreSettings
+from sluice_storage.settings import StorageSettings
 from sluice_storage.usecases.upkeep import sweep
 
 log = structlog.get_logger(__name__)
 
 
-def _store(settings: StoreSettings, url: str | None = None) -> ObjectStore:
-    return ObjectStore(
-        url or settings.s3_url,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        bucket=settings.s3_bucket,
-        region=settings.s3_region,
-    )
-
-
 def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     """The service and its app, not yet started."""
     service = Service("storage", settings)
-    objects = _store(settings)
+    objects = open_bucket(settings)
     limits = Limits(
         single_put_bytes=settings.single_put_bytes,
         part_size_bytes=settings.part_size_bytes,
@@ -49,7 +37,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     )
     deps = Deps(
         objects=objects,
-        public=_store(settings, settings.s3_public_url),
+        public=open_bucket(settings, settings.s3_public_url),
         announcer=Announcer(service.broker, "storage"),
         replies=NatsReplies(service.broker),
         asker=NatsAsker(service.broker),
@@ -84,22 +72,7 @@ def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
     return service, service.health()
 
 
-async def provision(settings: StoreSettings) -> None:
-    """Create the bucket if it is missing. Safe to repeat."""
-    store = _store(settings)
-    created = await store.ensure_bucket()
-    await store.close()
-    sys.stdout.write(f"{'created' if created else 'found'} bucket {settings.s3_bucket}\n")
-
-
 def main() -> None:
-    """`sluice-storage serve`, `sluice-storage provision` or `sluice-storage inspect`."""
-    if sys.argv[1:] == ["provision"]:
-        asyncio.run(provision(read_settings(StoreSettings)))
-    elif sys.argv[1:] in ([], ["serve"]):
-        service, app = build(read_settings(StorageSettings))
-        service.serve(app)
-    elif sys.argv[1:] == ["inspect"]:
-        inspect()
-    else:
-        raise SystemExit("usage: sluice-storage [serve|provision|inspect]")
+    """`sluice-storage serve`."""
+    service, app = build(read_settings(StorageSettings))
+    service.serve(app)

@@ -79,6 +79,13 @@ class TestBuried:
         assert world.tables.objects["audio/1.ogg"].state == "discarded"
         assert not world.tables.chunks
 
+    async def test_the_same_fact_again_is_answered_as_before(self) -> None:
+        world = buried(2)
+        for _ in range(2):
+            await hear(world, stored(1), stored(2))
+        codes = [one.failure and one.failure.code for _, one in world.replies]
+        assert codes == [None, "upload-taken-over"] * 2
+
 
 class TestMixedBatches:
     @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ class TestStored:
         await take_news([event(stored(), "another id"), event(stored(), "third")], world.deps())
         assert world.steps("upl_00000001") == ["created", "stored", "registered"]
         assert len(world.tables.objects) == 1
-        assert len(world.replies) == 4
+        assert [outcome.state for _, outcome in world.replies] == ["registered"] * 4
 
     async def test_twice_in_one_batch_of_news_is_once(self) -> None:
         world = FakeWorld()
@@ -439,6 +439,17 @@ class TestStored:
         await take_news([late], world.deps())
         codes = [outcome.failure and outcome.failure.code for _, outcome in world.replies]
         assert codes == ["upload-taken-over"] * 5
+
+    async def test_an_overtaken_attempt_does_not_get_the_answer_of_the_one_that_counts(
+        self,
+    ) -> None:
+        world = FakeWorld()
+        await plan(world)
+        await claim(world)
+        overtaken = event(stored(claim_id="clm_earlier"), "overtaken")
+        for one in (overtaken, event(stored(claim_id="clm_1"), "counts"), overtaken):
+            await take_news([one], world.deps())
+        assert [said.state for _, said in world.replies] == ["rejected", "registered", "rejected"]
 
     async def test_with_the_database_away_nothing_is_answered(self) -> None:
         world = FakeWorld(away=True)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from sluice_devkit.embedded import embedded_servers
 from sluice_devkit.http import plain_client
 from sluice_devkit.stack import MakeServers, Stack
 
@@ -21,8 +22,6 @@ def _make_servers() -> MakeServers:
     """Embedded servers, or containers when `SLUICE_TEST_SERVERS=containers`."""
     kind = os.environ.get("SLUICE_TEST_SERVERS", "embedded")
     if kind == "embedded":
-        from sluice_devkit.embedded import embedded_servers
-
         return embedded_servers
     if kind == "containers":
         from sluice_devkit.containers import container_servers
@@ -31,20 +30,25 @@ def _make_servers() -> MakeServers:
     raise pytest.UsageError(f"SLUICE_TEST_SERVERS is {kind!r}; use embedded or containers")
 
 
-def patient_stack(folder: Path, settings: Mapping[str, Mapping[str, str]] | None = None) -> Stack:
+def patient_stack(
+    folder: Path,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+    make_servers: MakeServers = embedded_servers,
+) -> Stack:
     """A stack that answers 201 also where a busy machine takes its time to register.
 
-    `settings` is as in `Stack`, and wins.
+    All is as in `Stack`; what `settings` say wins.
     """
     given = dict(settings or {})
     given["gateway"] = {"SLUICE_REGISTER_TIMEOUT_SECONDS": "60", **given.get("gateway", {})}
-    return Stack(folder, settings=given, make_servers=_make_servers())
+    return Stack(folder, settings=given, make_servers=make_servers)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     """One stack for the whole session, on free ports, in a folder of its own."""
-    async with patient_stack(tmp_path_factory.mktemp("stack")) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    async with patient_stack(folder, make_servers=_make_servers()) as running:
         yield running
 
 

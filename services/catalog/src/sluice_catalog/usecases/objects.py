@@ -135,15 +135,15 @@ async def _disowned(events: Sequence[Event[ObjectStored]], work: Work) -> set[st
     it may not have heard of that yet."""
     if not events:
         return set()
-    objects = await work.objects.of_uploads([event.data.upload_id for event in events])
-    found: set[str] = set()
-    for event in events:
-        fact = event.data
-        stored, upload = objects.get(fact.upload_id), await work.uploads.find(fact.upload_id)
+    ids = [event.data.upload_id for event in events]
+    objects, uploads = await work.objects.of_uploads(ids), await work.uploads.lock_many(ids)
+
+    def is_disowned(fact: ObjectStored) -> bool:
+        stored, upload = objects.get(fact.upload_id), uploads.get(fact.upload_id)
         is_taken_over = upload is not None and _is_of_another_attempt(fact, upload)
-        if is_taken_over or stored is None or stored.state == "discarded":
-            found.add(event.envelope.id)
-    return found
+        return is_taken_over or stored is None or stored.state == "discarded"
+
+    return {event.envelope.id for event in events if is_disowned(event.data)}
 
 
 async def _take_form_files(

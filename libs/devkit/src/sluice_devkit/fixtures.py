@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from sluice_devkit.embedded import embedded_servers
 from sluice_devkit.http import plain_client
-from sluice_devkit.stack import MakeServers, Stack
+from sluice_devkit.stack import PATIENT_GATEWAY, MakeServers, Stack
 
 # No test may depend on speed, and a busy machine is slow.
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,7 +40,7 @@ def patient_stack(
     All is as in `Stack`; what `settings` say wins.
     """
     given = dict(settings or {})
-    given["gateway"] = {"SLUICE_REGISTER_TIMEOUT_SECONDS": "60", **given.get("gateway", {})}
+    given["gateway"] = {**PATIENT_GATEWAY, **given.get("gateway", {})}
     return Stack(folder, settings=given, make_servers=make_servers)
 
 

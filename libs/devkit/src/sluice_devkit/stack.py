@@ -21,6 +21,8 @@ from sluice_devkit.services import Service, provisioning_commands, topology_comm
 from sluice_devkit.terminal import Printer, wants_colour
 
 BUCKET = "sluice"
+PATIENT_GATEWAY = {"SLUICE_REGISTER_TIMEOUT_SECONDS": "60"}
+"""Settings of a gateway that waits where a busy machine would make it answer 202."""
 _PROVISION_SECONDS = 120.0
 _POLL_SECONDS = 0.2
 

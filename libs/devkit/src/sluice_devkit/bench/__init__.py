@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import aiohttp
-
 from sluice_devkit.bench.calls import Calls
 from sluice_devkit.bench.chunks import Chunks
+from sluice_devkit.bench.client import patient_session
 from sluice_devkit.bench.figures import CLIENTS, GIB, Figure
 from sluice_devkit.bench.recordings import Recordings
 from sluice_devkit.bench.roads import Direct
-from sluice_devkit.stack import Stack
+from sluice_devkit.stack import PATIENT_GATEWAY, Stack
 
 _ROWS = 1_000_000
 
@@ -31,12 +30,9 @@ async def measure(
     """All figures, from one stack in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         async with (
-            Stack(Path(folder)) as stack,
-            aiohttp.ClientSession(
-                # Shorter than any server keeps one: none is to be closed just as it is used again.
-                connector=aiohttp.TCPConnector(limit=CLIENTS * 2, keepalive_timeout=2),
-                timeout=aiohttp.ClientTimeout(total=None),
-            ) as http,
+            # A 202 is honest, but not what is measured here.
+            Stack(Path(folder), settings={"gateway": PATIENT_GATEWAY}) as stack,
+            patient_session(CLIENTS) as http,
         ):
             direct = Direct(stack, http)
             recordings = Recordings(stack, http, direct)

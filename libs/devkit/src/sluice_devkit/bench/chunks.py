@@ -98,7 +98,6 @@ class Chunks:
             },
         ) as response:
             await response.read()
-            # 202 is an honest answer and not what is counted here.
             if response.status != 200:
                 raise RuntimeError(f"a chunk was answered {response.status}")
 

@@ -74,9 +74,9 @@ def test_the_oldest_recording_whose_time_has_come_is_next(
     with opened(tmp_path / "ledger", notices) as ledger:
         older = replace(ENTRY, name="z.ogg", start_ts="2026-01-27T10:00:00.000000Z", next_try=50.0)
         ledger.save(ENTRY, older)
-        assert ledger.due(State.PENDING, now=40.0, longest_wait_seconds=300.0) == ENTRY
-        assert ledger.due(State.PENDING, now=50.0, longest_wait_seconds=300.0) == older
-        assert ledger.due(State.REFUSED, now=50.0, longest_wait_seconds=300.0) is None
+        assert ledger.due(State.PENDING, now=40.0, longest_delay_seconds=300.0) == ENTRY
+        assert ledger.due(State.PENDING, now=50.0, longest_delay_seconds=300.0) == older
+        assert ledger.due(State.REFUSED, now=50.0, longest_delay_seconds=300.0) is None
 
 
 def test_a_time_of_a_clock_that_ran_ahead_does_not_hold_a_chunk_back(
@@ -84,7 +84,7 @@ def test_a_time_of_a_clock_that_ran_ahead_does_not_hold_a_chunk_back(
 ) -> None:
     with opened(tmp_path / "ledger", notices) as ledger:
         ledger.save(late := replace(ENTRY, next_try=1e9))
-        assert ledger.due(State.PENDING, now=1000.0, longest_wait_seconds=300.0) == late
+        assert ledger.due(State.PENDING, now=1000.0, longest_delay_seconds=300.0) == late
 
 
 @pytest.mark.parametrize("harm", ["overwritten", "no database", "another table"])

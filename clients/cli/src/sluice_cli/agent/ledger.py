@@ -90,7 +90,7 @@ class Ledger:
         query = f"select count(*) from files where {_among(states)}"  # noqa: S608 - as above
         return int(self._db.execute(query, states).fetchone()[0])
 
-    def due(self, state: State, now: float, longest_wait_seconds: float) -> Entry | None:
+    def due(self, state: State, now: float, longest_delay_seconds: float) -> Entry | None:
         """The oldest recording in a state whose time has come.
 
         A time further ahead than anything is ever put off comes from a clock that has been set
@@ -99,7 +99,7 @@ class Ledger:
         row = self._db.execute(
             "select * from files where state = ? and (next_try <= ? or next_try > ?)"
             " order by start_ts, name limit 1",
-            (state, now, now + longest_wait_seconds + 1.0),
+            (state, now, now + longest_delay_seconds + 1.0),
         ).fetchone()
         return None if row is None else _entry(row)
 

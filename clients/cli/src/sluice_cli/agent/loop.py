@@ -115,7 +115,7 @@ class Agent:
     def _step(self) -> bool:
         """Do the most urgent thing there is; whether there was one. What makes room comes first."""
         for state in self._unfinished[::-1]:
-            entry = self._ledger.due(state, time.time(), self._pace.longest_wait_seconds)
+            entry = self._ledger.due(state, time.time(), self._pace.longest_delay_seconds)
             if entry is None:
                 continue
             if state is State.UPLOADED:
@@ -242,12 +242,13 @@ class Agent:
         )
 
     def _put_off(self, entry: Entry, trouble: Trouble) -> None:
+        wait = self._pace.failed(trouble.exit_code, trouble.retry_after_seconds)
         if trouble.about_file:
             if trouble.exit_code == INTEGRITY:
                 entry = replace(_anew(entry), sha256=None)
-            later = time.time() + self._pace.spread(entry.attempts)
+            # Later than the next request, or the oldest file would always be the next.
+            later = time.time() + wait + self._pace.spread(entry.attempts)
             self._ledger.save(replace(entry, next_try=later, last_error=trouble.detail))
-        wait = self._pace.failed(trouble.exit_code, trouble.retry_after_seconds)
         self._report.notice(f"{entry.name}: {trouble.detail}; trying again in {wait:.0f} s")
 
     def _delete(self, entry: Entry) -> None:

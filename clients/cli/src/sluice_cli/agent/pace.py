@@ -54,6 +54,11 @@ class Pace:
         self._ready_at = clock()
         self._failing_since: float | None = None
 
+    @property
+    def longest_delay_seconds(self) -> float:
+        """The most a file is put off: by a wait for the server, and one of its own."""
+        return 2 * self.longest_wait_seconds
+
     def spread(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row."""
         return backoff(failures, self.longest_wait_seconds, self._chance())

@@ -7,11 +7,12 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from types import FrameType
+from typing import TypeVar
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 from faststream.nats import NatsBroker
+from starlette.applications import Starlette
 
 from sluice_runtime.broker import Guard, bus_checks, make_broker
 from sluice_runtime.http_protocol import CarefulProtocol
@@ -26,6 +27,7 @@ _GRACE_SECONDS = 10
 _COLLECTIONS = (20_000, 20, 50)
 
 Loop = Callable[[], Awaitable[None]]
+App = TypeVar("App", bound=Starlette)
 
 
 class Service:
@@ -69,17 +71,17 @@ class Service:
         """Call `tell` as soon as the process is asked to stop, while requests still run."""
         self._stop_listeners.append(tell)
 
-    def health(self) -> FastAPI:
+    def health(self) -> Starlette:
         """An app that answers health and metrics and nothing else."""
-        return self.install(FastAPI(title=self.name, openapi_url=None, lifespan=self.lifespan))
+        return self.install(Starlette(lifespan=self.lifespan))
 
-    def install(self, app: FastAPI) -> FastAPI:
+    def install(self, app: App) -> App:
         """Add the health routes to `app`, which must use `lifespan`."""
-        app.include_router(health_routes(self._probes))
+        app.routes.extend(health_routes(self._probes))
         return app
 
     @asynccontextmanager
-    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Start everything when the server starts; stop it in the opposite order."""
         running = asyncio.create_task(self._run())
         try:
@@ -114,7 +116,7 @@ class Service:
         await loop()
         raise RuntimeError(f"the loop {name!r} ended")
 
-    def serve(self, app: FastAPI) -> None:
+    def serve(self, app: Starlette) -> None:
         """Answer HTTP until told to stop."""
         # What was imported stays for good; what a request makes is mostly freed by reference count.
         gc.collect()

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from sluice_contracts.api import FieldProblem, Problem
 from sluice_contracts.questions import Failure
@@ -13,9 +14,6 @@ from sluice_runtime.errors import SluiceError
 
 PROBLEM_TYPE = "application/problem+json"
 PROBLEM_ROOT = "https://sluice.dev/problems/"
-
-# Monitors ask with HEAD. What answers it is the answer to GET; the server leaves out its body.
-GET_OR_HEAD = ["GET", "HEAD"]
 
 STATUS: Mapping[Failure, HTTPStatus] = {
     Failure.NOT_FOUND: HTTPStatus.NOT_FOUND,
@@ -106,20 +104,17 @@ def answer_failure(error: SluiceError, instance: str | None = None) -> JSONRespo
 Probe = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
-def health_routes(probes: Sequence[Probe]) -> APIRouter:
+def health_routes(probes: Sequence[Probe]) -> list[Route]:
     """`/livez`, `/readyz`, `/metrics`: alive, able to work, and what was counted.
 
     Readiness tells the truth about consumers: a process that is connected and consumes nothing
-    is not ready.
+    is not ready. They answer HEAD, with which monitors ask, as they answer GET.
     """
-    router = APIRouter(include_in_schema=False)
 
-    @router.api_route("/livez", methods=GET_OR_HEAD)
-    async def livez() -> Response:
+    async def livez(_: Request) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    @router.api_route("/readyz", methods=GET_OR_HEAD)
-    async def readyz() -> JSONResponse:
+    async def readyz(_: Request) -> JSONResponse:
         checks: dict[str, bool] = {}
         for probe in probes:
             checks.update(await probe())
@@ -127,8 +122,11 @@ def health_routes(probes: Sequence[Probe]) -> APIRouter:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"ready": ready, "checks": checks}, status)
 
-    @router.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return router
+    return [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", metrics),
+    ]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from sluice_catalog import subscribers
 from sluice_catalog.database import open_work
@@ -31,7 +31,7 @@ _EXPIRY_SECONDS = 5.0
 _ROUNDS_A_DAY = 17_280
 
 
-def build(settings: CatalogSettings) -> tuple[Service, FastAPI]:
+def build(settings: CatalogSettings) -> tuple[Service, Starlette]:
     """The service and its app, not yet started."""
     service = Service("catalog", settings)
     engine = make_engine(settings.database_url.get_secret_value())

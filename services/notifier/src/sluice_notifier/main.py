@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from sluice_notifier import subscribers
 from sluice_notifier.database import open_log
@@ -19,7 +19,7 @@ from sluice_runtime.settings import read_settings
 _YIELDING = 5
 
 
-def build(settings: NotifierSettings) -> tuple[Service, FastAPI]:
+def build(settings: NotifierSettings) -> tuple[Service, Starlette]:
     """The service and its app, not yet started."""
     service = Service("notifier", settings)
     engine = make_engine(settings.database_url.get_secret_value())

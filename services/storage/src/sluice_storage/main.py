@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from sluice_runtime.errors import SluiceError
 from sluice_runtime.facts import Announcer
@@ -25,7 +25,7 @@ from sluice_storage.usecases.upkeep import sweep
 log = structlog.get_logger(__name__)
 
 
-def build(settings: StorageSettings) -> tuple[Service, FastAPI]:
+def build(settings: StorageSettings) -> tuple[Service, Starlette]:
     """The service and its app, not yet started."""
     service = Service("storage", settings)
     objects = open_bucket(settings)

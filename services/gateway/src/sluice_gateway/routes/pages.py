@@ -14,7 +14,7 @@ from sluice_gateway.domain import SCOPE_READ
 from sluice_gateway.routes.callers import Unauthorized, find_principal, offered_token
 from sluice_gateway.routes.edge import Edge, EdgeDep
 from sluice_runtime.errors import Unavailable
-from sluice_runtime.web import GET_OR_HEAD, problem_response
+from sluice_runtime.web import problem_response
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,14 +32,16 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _CHECK_SECONDS = 3.0
+# Monitors ask with HEAD. What answers it is the answer to GET; the server leaves out its body.
+_GET_OR_HEAD = ["GET", "HEAD"]
 
 
-@router.api_route("/", methods=GET_OR_HEAD)
+@router.api_route("/", methods=_GET_OR_HEAD)
 async def root() -> RedirectResponse:
     return RedirectResponse("/ui", HTTPStatus.TEMPORARY_REDIRECT)
 
 
-@router.api_route("/ui", methods=GET_OR_HEAD)
+@router.api_route("/ui", methods=_GET_OR_HEAD)
 async def page(request: Request, edge: EdgeDep) -> Response:
     """The page; it holds nothing secret, and asks for a key itself when it has none."""
     try:
@@ -57,7 +59,7 @@ async def page(request: Request, edge: EdgeDep) -> Response:
     return FileResponse(WEB / "index.html", status, headers, media_type="text/html")
 
 
-@router.api_route("/ui/{name}", methods=GET_OR_HEAD)
+@router.api_route("/ui/{name}", methods=_GET_OR_HEAD)
 async def asset(request: Request, name: str) -> Response:
     path = _ASSETS.get(name)
     if path is None:
@@ -68,12 +70,12 @@ async def asset(request: Request, name: str) -> Response:
     return FileResponse(path, headers=headers, media_type=_TYPES[path.suffix])
 
 
-@router.api_route("/healthz", methods=GET_OR_HEAD)
+@router.api_route("/healthz", methods=_GET_OR_HEAD)
 async def healthz() -> dict[str, bool]:
     return {"ok": True}
 
 
-@router.api_route("/health", methods=GET_OR_HEAD)
+@router.api_route("/health", methods=_GET_OR_HEAD)
 async def health(edge: EdgeDep) -> JSONResponse:
     """Whether every part works right now; 503 when one does not.
 

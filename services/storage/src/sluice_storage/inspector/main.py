@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime
 from functools import partial
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from sluice_contracts.topology import INSPECTOR_OBJECTS
 from sluice_runtime.batch_listener import BatchListener
@@ -26,7 +26,7 @@ _ROUNDS = 2
 _NICENESS = 10
 
 
-def build(settings: InspectorSettings) -> tuple[Service, FastAPI]:
+def build(settings: InspectorSettings) -> tuple[Service, Starlette]:
     """The service and its app, not yet started."""
     service = Service("inspector", settings)
     readers = Readers(INSPECTOR_OBJECTS.parallel, settings.inspect_timeout_seconds)

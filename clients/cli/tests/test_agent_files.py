@@ -166,6 +166,27 @@ def test_an_agent_asked_to_stop_finishes_its_chunk_and_begins_none(
     assert (len(door.fields), left_in(folder)) == (1, NAMES[1:])
 
 
+def test_a_file_that_is_opened_for_writing_once_it_was_sent_stays(
+    door: Door, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = chunk(folder)
+    opened = []
+
+    def before(_asked: Asked) -> None:
+        opened.append(path.open("ab"))
+
+    door.before = before
+    assert work(settings(door.site, folder, patience_seconds=0.1)) == SOME_FAILED
+    assert "somebody writes to it" in capsys.readouterr().err
+    (recorder,) = opened
+    recorder.write(b"more")
+    recorder.close()
+    door.before = lambda _asked: None
+    assert path.exists()
+    assert work(settings(door.site, folder)) == ALL_DONE
+    assert (uploads(door.site), left_in(folder)) == (2, [])
+
+
 def test_an_unreadable_file_is_told_and_kept(
     door: Door, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

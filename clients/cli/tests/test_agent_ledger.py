@@ -1,5 +1,7 @@
 """The ledger and the folder: what an agent knows after a kill, on a full disk, beside another."""
 
+import errno
+import fcntl
 import os
 import resource
 import sqlite3
@@ -12,7 +14,7 @@ import pytest
 
 from sluice_cli.agent.endings import AgentError
 from sluice_cli.agent.entries import Entry, Stamp, State
-from sluice_cli.agent.folder import FolderLock, FolderWatch
+from sluice_cli.agent.folder import FolderLock, FolderWatch, is_being_written
 from sluice_cli.agent.ledger import Ledger
 
 from .agent_door import chunk
@@ -202,6 +204,53 @@ def test_a_file_is_told_once_it_has_not_changed_for_a_while(tmp_path: Path) -> N
     assert not watch.has_settled
     clock.now += 2.0
     assert [name for name, _ in watch.newly_finished()] == ["a.ogg"]
+
+
+def test_a_file_somebody_writes_to_is_not_finished(tmp_path: Path) -> None:
+    """However long it stays as it is: what the writer holds back is in no file."""
+    clock = Clock()
+    watch = FolderWatch(tmp_path, 2.0, clock)
+    path = chunk(tmp_path, "a.ogg", b"begin")
+    with path.open("ab") as recorder:
+        for _ in range(4):
+            assert watch.newly_finished() == []
+            clock.now += 60.0
+        assert watch.has_settled, "a single run does not wait for the recorder"
+        recorder.write(b"the rest")
+    watch.newly_finished()
+    clock.now += 2.0
+    assert watch.newly_finished() == [("a.ogg", Stamp.of(path.stat()))]
+
+
+def test_where_nobody_can_tell_who_writes_a_file_settles_for_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice_cli.agent.folder.is_being_written", lambda _path: None)
+    clock = Clock()
+    watch = FolderWatch(tmp_path, 2.0, clock)
+    chunk(tmp_path, "a.ogg")
+    for wait in (2.0, 27.9):
+        assert watch.newly_finished() == []
+        clock.now += wait
+        assert watch.newly_finished() == []
+    assert not watch.has_settled
+    clock.now += 0.1
+    assert [name for name, _ in watch.newly_finished()] == ["a.ogg"]
+    assert watch.has_settled
+
+
+def test_the_system_tells_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = chunk(tmp_path, "a.ogg")
+    with path.open("rb"):
+        assert is_being_written(path) is False
+    with path.open("ab"):
+        assert is_being_written(path) is True
+
+    def no_leases(_descriptor: int, command: int, _argument: int) -> int:
+        raise OSError(errno.EINVAL if command == fcntl.F_SETLEASE else errno.EPERM, "no")
+
+    monkeypatch.setattr("fcntl.fcntl", no_leases)
+    assert is_being_written(path) is None
 
 
 def test_drafts_hidden_and_empty_files_folders_and_links_are_no_chunks(tmp_path: Path) -> None:

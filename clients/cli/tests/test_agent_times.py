@@ -34,6 +34,7 @@ LATER = TEN + timedelta(hours=5)
         ("20261328T100000Z.ogg", []),
         ("120260128T100000Z.ogg", []),
         ("19700101T000012Z.ogg", []),
+        ("99991231T235959Z.ogg", []),
         ("call1.ogg", []),
     ],
 )  # fmt: skip
@@ -102,6 +103,8 @@ NOTHING_ENDS = 2**64 - 1
             Sound(timedelta(seconds=2), 44_100, 2),
         ),
         ([ogg_page(0, OPUS_HEAD)], Sound(None, 16_000, 1)),
+        ([ogg_page(0, OPUS_HEAD), ogg_page(2**62, b"damaged")], Sound(None, 16_000, 1)),
+        ([ogg_page(0, OPUS_HEAD), ogg_page(2**52, b"damaged")], Sound(None, 16_000, 1)),
         ([ogg_page(0, b"somethingelse")], Sound()),
         ([b"OggS"], Sound()),
         ([b"no sound at all"], Sound()),

@@ -86,6 +86,21 @@ def test_kept_files_are_sent_once_and_deleted_by_a_later_agent(door: Door, folde
     assert (uploads(door.site), left_in(folder)) == (1, [])
 
 
+def test_what_one_server_has_is_sent_to_another_before_it_is_deleted(
+    door: Door, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunk(folder)
+    assert work(settings(door.site, folder, keep=True)) == ALL_DONE
+    elsewhere = f"{door.site.url}/elsewhere"
+    told = settings(door.site, folder, base_url=elsewhere, patience_seconds=0.1)
+    assert work(told) == NETWORK
+    assert left_in(folder) == [NAME]
+    assert "is another one" in capsys.readouterr().err
+    sent = uploads(door.site)
+    assert work(settings(door.site, folder)) == ALL_DONE
+    assert (uploads(door.site), left_in(folder)) == (sent + 1, [])
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -95,6 +110,8 @@ def test_kept_files_are_sent_once_and_deleted_by_a_later_agent(door: Door, folde
         problem(409, "in-progress", retryable=True),
         problem(422, "busy", retryable=True),
         Answer(302, headers={"Location": "http://192.0.2.1/"}),
+        Answer(413, b"<html>413 Request Entity Too Large</html>"),
+        Answer(400, b"{}"),
         Answer(hang_up=True),
         Answer(200, b"<html>Welcome to our hotel</html>"),
         Answer(200, b'{"status": "ok"'),

@@ -15,6 +15,8 @@ from typing import BinaryIO
 _OGG_TAIL = 2 * 65_536
 _OPUS_RATE = 48_000
 _NO_PACKET_ENDS_HERE = 0xFFFF_FFFF_FFFF_FFFF
+# A header that says more was damaged: no recorder makes chunks of days.
+_LONGEST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def _last_granule(tail: bytes, serial: bytes) -> int:
 
 def _sound(length: int, per_second: int, rate: int, channels: int) -> Sound:
     """Zeros, which mean that nobody filled the header in, become None."""
+    seconds = length / per_second if per_second else 0.0
     return Sound(
-        duration=timedelta(seconds=length / per_second) if length and per_second else None,
+        duration=timedelta(seconds=seconds) if 0 < seconds <= _LONGEST_SECONDS else None,
         sample_rate=rate or None,
         channels=channels or None,
     )

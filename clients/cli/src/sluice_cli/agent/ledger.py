@@ -107,6 +107,14 @@ class Ledger:
         """Record all of them, or none, in one commit."""
         self._write(_SAVE, *map(_row, entries))
 
+    def begin_anew(self) -> None:
+        """Have every file sent, whatever became of it."""
+        self._write(
+            "update files set state = ?, chunk_id = null, attempts = 0, next_try = 0,"
+            " accepted_at = null, last_error = null",
+            (State.PENDING,),
+        )
+
     def remove(self, name: str) -> None:
         self._write("delete from files where name = ?", (_key(name),))
 

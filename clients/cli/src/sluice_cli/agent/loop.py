@@ -20,7 +20,7 @@ from sluice_cli.agent.endings import (
     SOME_FAILED,
 )
 from sluice_cli.agent.entries import Entry, Stamp, State
-from sluice_cli.agent.folder import FolderWatch
+from sluice_cli.agent.folder import FolderWatch, is_being_written
 from sluice_cli.agent.form import Form
 from sluice_cli.agent.intake import Intake
 from sluice_cli.agent.ledger import Ledger
@@ -46,6 +46,8 @@ _DENIED_SECONDS = 10.0
 # How long a server may not know a chunk it accepted before it gets the bytes once more.
 _UNKNOWN_SECONDS = 60.0
 _UNDELETED_SECONDS = 60.0
+# What the ledger calls the server and the device it is about.
+_SERVER = "server"
 
 
 class Agent:
@@ -81,8 +83,9 @@ class Agent:
             if self._settings.once and (code := self._ending()) is not None:
                 return code
             self._stop.wait(min(self._settings.poll_seconds, self._pace.left() or 1.0))
-        unfinished = self._settings.once and self._ledger.count(self._unfinished)
-        return INTERRUPTED if unfinished else ALL_DONE
+        if self._ledger.count(self._unfinished):
+            return INTERRUPTED
+        return SOME_FAILED if self._has_failed() else ALL_DONE
 
     def _tidy(self) -> None:
         """Forget files that somebody took away, and say what is worth knowing at the start."""
@@ -90,6 +93,7 @@ class Agent:
             self._report.notice(
                 "the clock is not set; chunks wait, unless their names say when they began"
             )
+        self._know_server()
         refused = 0
         for name in self._ledger.names((State.REFUSED, State.UPLOADED)):
             if not self._path(name).exists():
@@ -99,18 +103,31 @@ class Agent:
         if refused:
             self._report.notice(f"{refused} files were refused earlier; they wait for a change")
 
+    def _know_server(self) -> None:
+        """What one server confirmed or refused says nothing about another, or another device."""
+        now = {"base_url": self._settings.base_url, "device_id": str(self._settings.device_id)}
+        known = self._ledger.recall(_SERVER)
+        if known not in (None, now):
+            self._report.notice("the server or the device is another one; everything is sent again")
+            self._ledger.begin_anew()
+        if known != now:
+            self._ledger.remember(_SERVER, now)
+
     def _ending(self) -> int | None:
         """How a single run ends; None while there is something to do."""
         if self._denied:
             return REFUSED
         if not self._watch.has_settled:
             return None
-        failed = self._intake.has_failed or self._ledger.count((State.REFUSED,))
         if not self._ledger.count(self._unfinished):
-            return SOME_FAILED if failed else ALL_DONE
+            return SOME_FAILED if self._has_failed() else ALL_DONE
         if self._pace.is_exhausted(self._settings.patience_seconds):
-            return SOME_FAILED if failed else self._pace.exit_code
+            return SOME_FAILED if self._has_failed() else self._pace.exit_code
         return None
+
+    def _has_failed(self) -> bool:
+        """Whether there is a file that cannot be sent as it is."""
+        return self._intake.has_failed or bool(self._ledger.count((State.REFUSED,)))
 
     def _step(self) -> bool:
         """Do the most urgent thing there is; whether there was one. What makes room comes first."""
@@ -258,16 +275,22 @@ class Agent:
             if Stamp.of(path.stat()) != entry.stamp:
                 self._forget(entry)
                 return
+            if is_being_written(path):
+                self._delete_later(entry, "somebody writes to it")
+                return
             path.unlink()
         except FileNotFoundError:
             pass  # somebody was faster, or we were killed just after
         except OSError as error:
-            self._report.notice(f"cannot delete {entry.name}: {error.strerror}")
-            later = time.time() + min(_UNDELETED_SECONDS, self._pace.longest_wait_seconds)
-            self._ledger.save(replace(entry, next_try=later))
-            self._pace.delayed(SOME_FAILED)
+            self._delete_later(entry, error.strerror)
             return
         self._ledger.remove(entry.name)
+
+    def _delete_later(self, entry: Entry, reason: str | None) -> None:
+        self._report.notice(f"cannot delete {entry.name}: {reason}")
+        later = time.time() + min(_UNDELETED_SECONDS, self._pace.longest_wait_seconds)
+        self._ledger.save(replace(entry, next_try=later))
+        self._pace.delayed(SOME_FAILED)
 
     def _forget(self, entry: Entry) -> None:
         """The file has changed: it is another chunk now, to be found anew."""

@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
 
 _UNSET_YEAR = 1970
+# Nothing can be reckoned beyond it.
+_LAST_YEAR = 9999
 
 _MOMENT = re.compile(
     r"(?<![0-9])(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[-:]?(\d\d)[-:]?(\d\d)(?:[.,]?(\d{1,9}))?"
@@ -38,7 +40,7 @@ class Span:
 
 
 def moments_in(name: str) -> list[datetime]:
-    """The moments a file name holds, in UTC, but for those of a clock that was never set."""
+    """The moments a file name holds, in UTC, but for those no clock that was set can have shown."""
     found = []
     for match in _MOMENT.finditer(name):
         year, month, day, hour, minute, second, fraction, zone = match.groups()
@@ -47,7 +49,7 @@ def moments_in(name: str) -> list[datetime]:
             moment = datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):
             continue  # a thirteenth month, say: digits that only look like a moment
-        if moment.year > _UNSET_YEAR:
+        if _UNSET_YEAR < moment.year < _LAST_YEAR:
             found.append(moment)
     return found
 

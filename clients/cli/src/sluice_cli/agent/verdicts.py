@@ -86,15 +86,16 @@ def read_reply(status: int, content: bytes, retry_after: str | None) -> Reply:
 
 
 def judge_upload(reply: Reply) -> Verdict:
-    """What the answer to an upload means. Only Sluice's own words confirm anything: a hotel's
-    login page answers 200 as well."""
+    """What the answer to an upload means. Only Sluice's own words confirm or refuse anything: a
+    hotel's login page answers 200 as well, and a proxy with a small limit 413."""
     chunk_id = _chunk_id(reply)
     if chunk_id and reply.status == 200 and reply.body.get("status") == "ok":
         return Committed(chunk_id, str(reply.body.get("stored_path") or "") or None)
     if chunk_id and reply.status == 202 and reply.body.get("status") == "accepted":
         return Accepted(chunk_id, reply.retry_after_seconds)
-    if reply.status in _HOPELESS and reply.body.get("retryable") is not True:
-        return Refused(str(reply.body.get("code") or f"http-{reply.status}"), problem_of(reply))
+    code = reply.body.get("code")
+    if reply.status in _HOPELESS and isinstance(code, str) and not reply.body.get("retryable"):
+        return Refused(code, problem_of(reply))
     return judge_failure(reply)
 
 

@@ -71,7 +71,7 @@ async def complain(error: Exception) -> None:
 async def main() -> None:
     who = {"user": "worker", "password": os.environ["SLUICE_NATS_PASSWORD"]}
     who |= {"inbox_prefix": b"_INBOX_worker", "max_reconnect_attempts": -1, "error_cb": complain}
-    bus = await nats.connect(os.environ["SLUICE_NATS_URL"], **who)
+    bus = await nats.connect(os.environ["SLUICE_NATS_URL"].split(","), **who)
     tasks = await bus.jetstream().pull_subscribe_bind("worker-transcriptions", "SLUICE_TASKS")
     while True:
         try:
@@ -79,6 +79,8 @@ async def main() -> None:
                 await handle(bus, msg)
         except nats.errors.Error as error:
             print("waiting:", type(error).__name__)  # for work, or for Sluice to be back
+        except Exception as error:  # noqa: BLE001 - one task that nobody can do stops no other
+            print("left alone:", repr(error))
 
 
 with suppress(KeyboardInterrupt):  # Ctrl-C; a task in hand is given to somebody else

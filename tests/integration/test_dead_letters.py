@@ -202,9 +202,12 @@ async def test_a_task_that_workers_gave_up_is_set_aside_and_can_be_sent_again(ow
     task = TranscriptionTask(
         call_id=call_id, s3_bucket="b", s3_key="k", format="mp3", timestamp=datetime.now(UTC)
     )
+    # As the outbox gives them to a task.
+    told = {"tenant": "dev", "task_type": task.KIND, "priority": "normal"}
     async with bus(own, "operator") as connection:
         stream = connection.jetstream(timeout=10)
-        await stream.publish(task.subject(), task.model_dump_json().encode(), stream=TASKS.name)
+        body = task.model_dump_json().encode()
+        await stream.publish(task.subject(), body, stream=TASKS.name, headers=dict(told))
     async with bus(own, "worker") as connection:
         stream = connection.jetstream(timeout=10)
         reader = await stream.pull_subscribe_bind(
@@ -229,5 +232,6 @@ async def test_a_task_that_workers_gave_up_is_set_aside_and_can_be_sent_again(ow
         assert replayed.code == 0, replayed.errors
         (again,) = await reader.fetch(1, timeout=10)
         assert TranscriptionTask.model_validate_json(again.data) == task
+        assert (again.headers or {}).items() >= told.items()
         await again.ack_sync()
         await reader.unsubscribe()

@@ -2,11 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import RawStreamMsg
+from nats.js.errors import APIError, NotFoundError
 
 from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
-from sluice_cli.letters import DeadLetter, LetterRow, LetterView
+from sluice_cli.letters import DeadLetter, LetterRow, Letters, LetterView
 from sluice_cli.rpc import parse_reply
 from sluice_contracts.questions import Done, FindOwners, OwnedObject, OwnedObjects, RemoveObject
 
@@ -46,8 +50,8 @@ def test_no_answer_is_an_integrity_failure(body: bytes) -> None:
         parse_reply(REMOVE, body)
 
 
-def letter(body: bytes = b'{"a": 1}') -> DeadLetter:
-    headers = {
+def letter(body: bytes = b'{"a": 1}', **more: str) -> DeadLetter:
+    headers = more | {
         "nats-msg-id": "dlq:SLUICE_EVENTS:catalog-objects:9",
         "sluice-dlq-reason": "exhausted",
         "sluice-dlq-subject": "sluice.v1.t.object.stored.upl_12345678",
@@ -72,6 +76,38 @@ def test_a_replay_keeps_the_event_and_gets_an_id_of_its_own() -> None:
         "content-type": "application/json",
         "traceparent": "00-1-2-01",
     }
+
+
+def test_a_replayed_task_still_says_whose_it_is_and_how_urgent() -> None:
+    of_a_task = {"tenant": "acme", "task_type": "transcription", "priority": "high"}
+    headers = letter(**of_a_task, **{"nats-expected-stream": "X"}).replay_headers()
+    assert headers.items() >= of_a_task.items()
+    assert "nats-expected-stream" not in headers
+
+
+class Stream:
+    """A stream of dead letters that confirms no deletion."""
+
+    def __init__(self, *, holds: bool) -> None:
+        self._holds = holds
+
+    async def delete_msg(self, _stream: str, _sequence: int) -> bool:
+        raise APIError(code=400, description="no message found")
+
+    async def get_msg(self, _stream: str, seq: int) -> RawStreamMsg:
+        if not self._holds:
+            raise NotFoundError(code=404)
+        return RawStreamMsg(seq=seq, time=datetime.now(UTC))
+
+
+async def test_a_letter_that_is_gone_already_needs_no_deletion() -> None:
+    await Letters(cast(JetStreamContext, Stream(holds=False))).drop(7)
+
+
+async def test_a_deletion_nobody_confirmed_is_a_network_failure() -> None:
+    """As every failure of this kind it stops none of the letters that follow."""
+    with pytest.raises(NetworkError, match="letter 7"):
+        await Letters(cast(JetStreamContext, Stream(holds=True))).drop(7)
 
 
 def test_a_letter_is_shown_with_what_the_parking_service_wrote() -> None:

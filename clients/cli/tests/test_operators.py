@@ -6,7 +6,7 @@ import pytest
 from nats.aio.client import Client as Connection
 
 from sluice_cli import commands, operators
-from sluice_cli.failures import ALL_DONE, REFUSED, RefusedError
+from sluice_cli.failures import ALL_DONE, NETWORK, REFUSED, RefusedError
 from sluice_cli.reporting import Report
 from sluice_cli.rpc import Address
 
@@ -57,3 +57,22 @@ def test_a_user_without_the_rights_is_refused() -> None:
         where = Address(url=server.url, user="worker", password=PASSWORD)
         with pytest.raises(RefusedError, match=r"NATS does not let worker do this \(forbidden\)"):
             operators.operate(where, as_json=False, work=work)
+
+
+def test_one_of_several_servers_is_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with nats_server(PASSWORD) as server:
+        several = f"nats://127.0.0.1:1,{server.url}"
+        given = ["--nats-url", several, "--nats-password", "wrong"]
+        assert exit_code(monkeypatch, "dlq", "ls", *given) == REFUSED
+    assert server.attempts == 1
+    assert "in with this password" in capsys.readouterr().err
+
+
+def test_an_address_that_is_none_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "dlq", "ls", "--nats-url", "nats://x:y") == NETWORK
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("sluice: cannot connect to NATS")

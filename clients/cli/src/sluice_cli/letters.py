@@ -20,8 +20,8 @@ from sluice_cli.failures import NetworkError, RefusedError
 from sluice_contracts.topology import DEAD_LETTERS
 
 _PREFIX = "sluice-dlq-"
-# What travels on with a replayed message besides the attributes of its event.
-_KEPT = frozenset({"content-type", "traceparent", "tracestate"})
+# What parking wrote, and what NATS reads: neither belongs to the message.
+_NOT_REPLAYED = (_PREFIX, "nats-")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DeadLetter:
         return self.headers.get(_PREFIX + name, "")
 
     def replay_headers(self) -> dict[str, str]:
-        """The headers of the event, and a message id of its own.
+        """The headers the message had, and a message id of its own.
 
         The original id may still be in the duplicate window, where it would swallow the replay.
         This one stays the same for one letter: a replay repeated because its letter could not
@@ -47,7 +47,7 @@ class DeadLetter:
         headers = {
             name: value
             for name, value in self.headers.items()
-            if name.startswith("ce-") or name in _KEPT
+            if not name.startswith(_NOT_REPLAYED)
         }
         moment = int(self.parked_at.timestamp() * 1_000_000)
         headers["Nats-Msg-Id"] = f"replay:{DEAD_LETTERS.name}:{self.sequence}:{moment}"
@@ -148,7 +148,8 @@ class Letters:
 
         Raises:
             RefusedError: the letter does not say where it came from.
-            NetworkError: the stream did not confirm; the letter stays.
+            NetworkError: a stream did not confirm; the letter may still be there, and can be
+                replayed once more without harm.
         """
         subject, stream = letter.about("subject"), letter.about("stream")
         if not subject or not stream:
@@ -163,7 +164,26 @@ class Letters:
         await self.drop(letter.sequence)
 
     async def drop(self, sequence: int) -> None:
-        await self._stream.delete_msg(DEAD_LETTERS.name, sequence)
+        """Delete a letter; one that is gone already is as good as deleted.
+
+        Raises:
+            NetworkError: the stream did not confirm.
+        """
+        try:
+            await self._stream.delete_msg(DEAD_LETTERS.name, sequence)
+        except (nats.errors.Error, TimeoutError) as error:
+            if not await self._is_gone(sequence):
+                told = str(error) or type(error).__name__
+                raise NetworkError(f"letter {sequence} was not deleted: {told}") from error
+
+    async def _is_gone(self, sequence: int) -> bool:
+        try:
+            await self.get(sequence)
+        except RefusedError:
+            return True
+        except (nats.errors.Error, TimeoutError):
+            pass
+        return False
 
 
 def _letter(message: RawStreamMsg) -> DeadLetter:

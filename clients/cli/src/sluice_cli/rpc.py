@@ -1,7 +1,7 @@
 """Questions to the services, over NATS request and reply."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -25,7 +25,7 @@ INBOX_PREFIX = b"_INBOX_operator"
 
 @dataclass(frozen=True)
 class Address:
-    """Where NATS is and who asks."""
+    """Where NATS is and who asks. `url` names one server, or several with commas."""
 
     url: str
     user: str
@@ -88,13 +88,15 @@ async def connected(address: Address, notice: Notice) -> AsyncIterator[Connectio
             raise RefusedError("forbidden", told) from error
         raise
     finally:
-        await connection.close()
+        # The library insists on this where an address was none, and nothing was ever begun.
+        with suppress(AssertionError):
+            await connection.close()
 
 
 async def _connect(connection: Connection, address: Address, complaints: _Complaints) -> None:
     try:
         await connection.connect(
-            address.url,
+            address.url.split(","),
             name="sluice operator",
             user=address.user if address.password is not None else None,
             password=address.password,

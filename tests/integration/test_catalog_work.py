@@ -65,6 +65,21 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+async def test_what_a_host_that_is_gone_has_locked_is_free_again_soon(engine: AsyncEngine) -> None:
+    """It closes no connection: the server has to find out, or wait for its transaction no longer."""
+    limits = {
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        "idle_in_transaction_session_timeout": "30s",
+        "statement_timeout": "10s",
+        "lock_timeout": "5s",
+    }
+    async with engine.connect() as connection:
+        found = {name: (await connection.execute(text(f"show {name}"))).scalar() for name in limits}
+    assert found == limits
+
+
 class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]
     @pytest.fixture
     def open_work(self, engine: AsyncEngine) -> Callable[[], object]:

@@ -42,8 +42,27 @@ from sluice_runtime.trace import current_trace
 _POOL_SIZE = 12
 _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _POOL_WAIT_SECONDS = 5.0
-_CONNECT_TIMEOUT_SECONDS = 3
-_STATEMENT_TIMEOUT_MS = 10_000
+# Settings of the session, each with milliseconds or seconds. A host that is gone closes nothing:
+# the server is to find out, because what a dead session has locked others wait for.
+_SESSION = {
+    "statement_timeout": 10_000,
+    "lock_timeout": 5_000,
+    "idle_in_transaction_session_timeout": 30_000,
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    # A prepared statement keeps the plan it got while its table was small, until that is analysed:
+    # see docs/adr/0015-no-plan-reads-a-table-whole.md.
+    "enable_seqscan": "off",
+}
+# The same from this end, where no limit of a server that is gone can help.
+_CONNECTION = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 _FORGET_AT_ONCE = 10_000
 
 
@@ -74,11 +93,9 @@ def inbox_table(metadata: MetaData) -> Table:
 
 
 def make_engine(url: str) -> AsyncEngine:
-    """An engine on psycopg; a database that hangs is given up after seconds, not minutes."""
-    options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c lock_timeout=5000"
-    # A prepared statement keeps the plan it got while its table was small, until that is analysed:
-    # see docs/adr/0015-no-plan-reads-a-table-whole.md.
-    options += " -c enable_seqscan=off"
+    """An engine on psycopg; a database that hangs, or whose host is gone, is given up after
+    seconds, not minutes."""
+    options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
@@ -86,7 +103,7 @@ def make_engine(url: str) -> AsyncEngine:
         pool_timeout=_POOL_WAIT_SECONDS,
         pool_pre_ping=False,
         pool_use_lifo=True,
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "options": options},
+        connect_args={**_CONNECTION, "options": options},
         hide_parameters=True,
         json_deserializer=from_json,
     )

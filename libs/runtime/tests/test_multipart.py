@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice_runtime.multipart import SentPart, read_parts
+from sluice_runtime.multipart import SentPart, read_parts, read_sessions
 
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
@@ -49,3 +49,30 @@ def test_every_part_is_listed_once(count: int, namespace: str, marker_is_next: b
 def test_a_store_that_goes_round_in_circles_is_left() -> None:
     found = read_parts(lambda _: listing("", [1], 1, truncated=True))
     assert [part.number for part in found] == [1]
+
+
+def page_of_sessions(key: str, session_id: str) -> bytes:
+    """Two to a page, of the sessions a/1, a/2, b/1."""
+    every = [("a", "1"), ("a", "2"), ("b", "1")]
+    behind = [one for one in every if one > (key, session_id)]
+    uploads = "".join(
+        f"<Upload><Key>{name}</Key><UploadId>{number}</UploadId>"
+        "<Initiated>2026-01-28T10:00:00Z</Initiated></Upload>"
+        for name, number in behind[:2]
+    )
+    last = behind[:2][-1]
+    return (
+        f"<ListMultipartUploadsResult{NAMESPACE}>{uploads}<NextKeyMarker>{last[0]}</NextKeyMarker>"
+        f"<NextUploadIdMarker>{last[1]}</NextUploadIdMarker>"
+        f"<IsTruncated>{str(len(behind) > 2).lower()}</IsTruncated></ListMultipartUploadsResult>"
+    ).encode()
+
+
+def test_sessions_are_listed_to_the_last_page() -> None:
+    found = read_sessions(page_of_sessions)
+    assert [(one.key, one.session_id) for one in found] == [("a", "1"), ("a", "2"), ("b", "1")]
+
+
+def test_a_store_that_lists_one_page_of_sessions_for_ever_is_left() -> None:
+    page = page_of_sessions("", "")
+    assert len(read_sessions(lambda _key, _id: page)) == 2

@@ -10,8 +10,8 @@ from sluice_contracts.facts import Fact
 from sluice_contracts.questions import FindOwners, OwnedObject, OwnedObjects, UploadOutcome
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.locks import NamedLocks
-from sluice_runtime.multipart import SentPart
-from sluice_runtime.objects import Listed, OpenSession, Stat
+from sluice_runtime.multipart import OpenSession, SentPart
+from sluice_runtime.objects import Listed, Stat
 from sluice_storage.places import GivenOut
 from sluice_storage.ports import Deps, Erased, Limits
 

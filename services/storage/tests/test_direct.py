@@ -154,6 +154,23 @@ class TestSealing:
         assert (rejected.code, rejected.final) == (code, True)
         assert KEY in objects.held
 
+    async def test_bytes_that_change_while_they_are_read_back_are_refused(
+        self, world: FakeWorld
+    ) -> None:
+        """Its URL is good for a while: size and digest would be those of different bodies."""
+
+        class Changing(FakeObjects):
+            async def digest(self, key: str) -> tuple[int, str] | None:
+                await self.write(key, DATA + b"more", "audio/wav")
+                return await super().digest(key)
+
+        objects = Changing()
+        objects.held[KEY] = (DATA, NOW)
+        await seal_upload(sent(), deps_of(objects, world))
+        (rejected,) = world.facts()
+        assert isinstance(rejected, ObjectRejected)
+        assert (rejected.code, rejected.final) == ("size-mismatch", True)
+
     async def test_bytes_are_only_called_lost_when_no_join_can_be_under_way(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:

@@ -20,6 +20,15 @@ class SentPart:
     size_bytes: int
 
 
+@dataclass(frozen=True)
+class OpenSession:
+    """A multipart upload that nobody finished yet."""
+
+    key: str
+    session_id: str
+    started_at: datetime
+
+
 def local_name(element: ElementTree.Element) -> str:
     """The name of an element without its namespace."""
     return element.tag.rpartition("}")[2]
@@ -49,3 +58,26 @@ def read_parts(page: Callable[[str], bytes]) -> list[SentPart]:
         if listing.get("IsTruncated") != "true" or following == marker:
             return [found[number] for number in sorted(found)]
         marker = following
+
+
+def read_sessions(page: Callable[[str, str], bytes]) -> list[OpenSession]:
+    """All open sessions by key; `page` lists those behind the one of this key and id."""
+    found: dict[tuple[str, str], OpenSession] = {}
+    marker = "", ""
+    while True:
+        root = ElementTree.fromstring(page(*marker))  # noqa: S314 - our own store
+        for one in root.iter():
+            if local_name(one) == "Upload":
+                session = _session(one)
+                found[session.key, session.session_id] = session
+        listing = fields_of(root)
+        following = listing.get("NextKeyMarker", ""), listing.get("NextUploadIdMarker", "")
+        if listing.get("IsTruncated") != "true" or following == marker:
+            return list(found.values())
+        marker = following
+
+
+def _session(element: ElementTree.Element) -> OpenSession:
+    fields = fields_of(element)
+    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else EPOCH
+    return OpenSession(fields["Key"], fields["UploadId"], started)

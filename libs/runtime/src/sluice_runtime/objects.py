@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 import urllib3
 from minio import Minio
@@ -22,7 +21,7 @@ from minio.datatypes import Part as MinioPart
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from sluice_runtime.errors import Unavailable
-from sluice_runtime.multipart import EPOCH, SentPart, fields_of, local_name, read_parts
+from sluice_runtime.multipart import EPOCH, OpenSession, SentPart, read_parts, read_sessions
 from sluice_runtime.signed_http import SignedHttp
 
 R = TypeVar("R")
@@ -54,15 +53,6 @@ class Listed:
     key: str
     size_bytes: int
     modified_at: datetime
-
-
-@dataclass(frozen=True)
-class OpenSession:
-    """A multipart upload that nobody finished yet."""
-
-    key: str
-    session_id: str
-    started_at: datetime
 
 
 class _Pool(urllib3.PoolManager):
@@ -198,18 +188,23 @@ class ObjectStore:
     async def open_sessions(self) -> list[OpenSession]:
         """Multipart uploads in progress."""
 
+        def page(key: str, session_id: str) -> bytes:
+            query = {"uploads": "", "max-uploads": "1000"}
+            if key:
+                query |= {"key-marker": key, "upload-id-marker": session_id}
+            listing: bytes = self._client._execute(
+                "GET", self.bucket, query_params=_query(query)
+            ).data
+            return listing
+
         def work() -> list[OpenSession]:
             try:
-                response = self._client._execute(
-                    "GET", self.bucket, query_params={"uploads": "", "max-uploads": "1000"}
-                )
+                return read_sessions(page)
             except S3Error as error:
                 # How some stores say that there never was one.
                 if error.code == "NoSuchUpload":
                     return []
                 raise
-            root = ElementTree.fromstring(response.data)  # noqa: S314 - our own store
-            return [_session(one) for one in root.iter() if local_name(one) == "Upload"]
 
         return await self._call(work)
 
@@ -281,7 +276,8 @@ class ObjectStore:
                 raise
             sha256, size = hashlib.sha256(), 0
             try:
-                for chunk in response.stream(_READ_SIZE):
+                # As they lie there: a sender may have said that its bytes are compressed.
+                for chunk in response.stream(_READ_SIZE, decode_content=False):
                     sha256.update(chunk)
                     size += len(chunk)
             finally:
@@ -327,12 +323,6 @@ class ObjectStore:
             return found
 
         return await self._call(work)
-
-
-def _session(element: ElementTree.Element) -> OpenSession:
-    fields = fields_of(element)
-    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else EPOCH
-    return OpenSession(fields["Key"], fields["UploadId"], started)
 
 
 def _query(query: dict[str, str] | None) -> Any:

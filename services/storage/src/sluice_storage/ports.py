@@ -10,8 +10,8 @@ from typing import Protocol
 from sluice_contracts.facts import Fact, ReplySubject
 from sluice_contracts.questions import UploadOutcome
 from sluice_runtime.locks import NamedLocks
-from sluice_runtime.multipart import SentPart
-from sluice_runtime.objects import Listed, OpenSession, Stat
+from sluice_runtime.multipart import OpenSession, SentPart
+from sluice_runtime.objects import Listed, Stat
 from sluice_runtime.rpc import Asks
 
 _LONGEST_VOUCH = timedelta(minutes=1)

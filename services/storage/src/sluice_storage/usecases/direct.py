@@ -139,8 +139,10 @@ async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
     refusal = _refuse(fact, found)
     sha256 = None
     if refusal is None:
-        sha256 = await _read_back(fact, deps)
-        refusal = _refuse_digest(fact, sha256)
+        assert found is not None
+        read = await deps.objects.digest(fact.key)
+        refusal = _refuse_digest(fact, found, read)
+        sha256 = read[1] if read else None
     if refusal is not None:
         rejected = ObjectRejected(
             tenant=fact.tenant,
@@ -175,11 +177,6 @@ async def _join(fact: UploadSent, deps: Deps) -> Stat | None:
     return found
 
 
-async def _read_back(fact: UploadSent, deps: Deps) -> str | None:
-    found = await deps.objects.digest(fact.key)
-    return None if found is None else found[1]
-
-
 def _refuse(fact: UploadSent, found: Stat | None) -> Refusal | None:
     """Why what the store holds is not what was promised, as far as its size says it."""
     if found is None:
@@ -192,9 +189,13 @@ def _refuse(fact: UploadSent, found: Stat | None) -> Refusal | None:
     return None
 
 
-def _refuse_digest(fact: UploadSent, sha256: str | None) -> Refusal | None:
-    if sha256 is None:
+def _refuse_digest(fact: UploadSent, found: Stat, read: tuple[int, str] | None) -> Refusal | None:
+    """Why what was read back is not what was promised, or not what was found before."""
+    if read is None:
         return _LOST, _LOST_DETAIL
+    size, sha256 = read
+    if size != found.size_bytes:
+        return "size-mismatch", "Other bytes were sent while these were read back."
     if any(promised != sha256 for promised in fact.sha256):
         return "digest-mismatch", "The bytes do not have the SHA-256 that was promised."
     return None

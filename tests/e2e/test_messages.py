@@ -49,6 +49,12 @@ async def test_the_flow_of_the_source_document(caller: Account, stranger: Accoun
         await store.close()
 
 
+async def test_a_request_that_does_not_say_where_it_went_keeps_nothing(caller: Account) -> None:
+    async with caller.nothing_left():
+        answer = await caller.http.post(MESSAGES, json=message_body(), headers={"Host": "a b"})
+        problem(answer, 422, "invalid-host")
+
+
 async def test_a_message_may_name_its_renders_at_once(caller: Account) -> None:
     renders = [await uploaded(caller, mp3(seed=seed)) for seed in (1, 2)]
     kept = await message(caller, renders=renders, snapshot_metadata={"title": "take"})

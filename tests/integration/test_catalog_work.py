@@ -66,7 +66,7 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def test_what_a_host_that_is_gone_has_locked_is_free_again_soon(engine: AsyncEngine) -> None:
-    """It closes no connection: the server has to find out, or wait for its transaction no longer."""
+    """It closes no connection: the server has to find out, or to wait no longer."""
     limits = {
         "tcp_keepalives_idle": "10",
         "tcp_keepalives_interval": "5",

@@ -2,14 +2,15 @@
 
 import pytest
 
-from sluice_contracts.api import GivenPart
-from sluice_contracts.questions import DirectContents, DirectView, FoundPart
+from sluice_contracts.api import CompleteRequest, GivenPart
+from sluice_contracts.questions import DirectContents, DirectView, FoundPart, OpenDirect, Principal
 from sluice_contracts.statuses import UploadStatus
-from sluice_gateway.usecases.completing import check_sent
+from sluice_gateway.usecases.answers import Answer
+from sluice_gateway.usecases.completing import Completed, check_sent, complete_direct
 from sluice_gateway.usecases.direct import refuse_ended
 from sluice_runtime.errors import Conflict, Rejected, SluiceError
 
-from .fakes import NOW
+from .fakes import NOW, FakeWorld
 
 MIB = 1024**2
 
@@ -119,3 +120,27 @@ def test_an_upload_that_ended_takes_nothing(status: str) -> None:
     with pytest.raises(Conflict, match=f"is {status}") as caught:
         refuse_ended(view(status=status))
     assert caught.value.code == "upload-ended"
+
+
+ME = Principal(tenant="dev", subject="me", scopes=frozenset({"uploads:write"}))
+DIGEST, OTHER = "1" * 64, "2" * 64
+
+
+@pytest.mark.parametrize("named", [None, DIGEST])
+async def test_a_registered_upload_is_registered_however_often_one_asks(named: str | None) -> None:
+    completed = await complete_again(named)
+    assert (completed.answer, completed.upload.sha256) == (Answer.REGISTERED, DIGEST)
+
+
+async def test_a_repeat_that_names_other_bytes_is_told_so() -> None:
+    with pytest.raises(Conflict, match=DIGEST) as caught:
+        await complete_again(OTHER)
+    assert caught.value.code == "digest-differs"
+
+
+async def complete_again(sha256: str | None) -> Completed:
+    async def registered(_: OpenDirect) -> DirectView:
+        return view(10, status="registered", sha256=DIGEST)
+
+    deps = FakeWorld(answers={OpenDirect: registered}).deps()
+    return await complete_direct(ME, "upl_00000001", CompleteRequest(sha256=sha256), deps)

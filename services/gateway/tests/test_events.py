@@ -1,5 +1,6 @@
 """The endless stream: every entry once and in order, whatever becomes of the live hints."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,6 +146,43 @@ async def test_a_heartbeat_shows_that_the_stream_lives() -> None:
     beats = [event async for event in follow("dev", 0, Filter((), ()), log.world.deps())]
     assert beats
     assert set(beats) == {None}
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_a_busy_stream_has_heartbeats_too(
+    monkeypatch: pytest.MonkeyPatch, passes: bool
+) -> None:
+    """A reader takes silence for a lost connection, and a key is looked at with each heartbeat."""
+    monkeypatch.setattr("sluice_gateway.usecases.events.HEARTBEAT_SECONDS", 0.02)
+    wanted = Filter((), ()) if passes else Filter((), ("rb_nobodys00",))
+    busy = Busy()
+    world = FakeWorld(live=busy, answers={ListEvents: busy.read})
+    seen: list[PublicEvent | None] = []
+    async with asyncio.timeout(10):
+        async for event in follow("dev", 0, wanted, world.deps()):
+            seen.append(event)
+            if seen.count(None) == 3:
+                break
+    assert (len(seen) > 3) is passes
+
+
+class Busy:
+    """A tenant of whom there is always something new."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    @asynccontextmanager
+    async def listen(self, _tenant: str) -> AsyncIterator[FakeListener]:
+        yield FakeListener(self._step)
+
+    def _step(self, listener: FakeListener) -> bool:
+        self._last += 1
+        listener.queue.append(public(self._last))
+        return True
+
+    async def read(self, _: ListEvents) -> LogEntries:
+        return LogEntries(entries=(), read_to=self._last, last=self._last)
 
 
 async def test_a_stream_begins_at_the_end_or_where_it_was_told() -> None:

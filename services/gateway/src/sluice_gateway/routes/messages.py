@@ -84,6 +84,8 @@ async def add_message(request: Request, principal: HeadPrincipal, edge: EdgeDep)
     """Keep a message, with the renders it names. The token may be a field of the body."""
     caller, value = await _named_and_read(request, principal, edge)
     asked = read_fields(_Message, value)
+    # Before anything is kept: it refuses a request that does not say where it went.
+    origin = base_url(request, edge)
     added = await edge.deps.asker.ask(
         AddMessage(
             tenant=caller.tenant,
@@ -98,7 +100,7 @@ async def add_message(request: Request, principal: HeadPrincipal, edge: EdgeDep)
             idempotency=header_idempotency(request, value),
         )
     )
-    return _response(_answer(added, base_url(request, edge), edge))
+    return _response(_answer(added, origin, edge))
 
 
 async def _named_and_read(

@@ -50,12 +50,14 @@ async def complete_direct(
     Raises:
         NotFound: there is no such upload.
         Conflict, Rejected: parts are missing or others than named, and the upload stays open; or
-            the bytes are not what was promised, and are gone.
+            it is registered with another digest than was named, and stays so; or the bytes are not
+            what was promised, and are gone.
         Unavailable: nothing was acknowledged; the same request may be repeated.
     """
     outcome = "interrupted"
     try:
         completed = await _complete(principal, upload_id, asked, deps)
+        _refuse_other(completed, asked.sha256)
         outcome = completed.answer
         return completed
     except SluiceError as error:
@@ -81,6 +83,18 @@ async def _complete(
             event_id = derived_id(view.upload_id, claim_id, "sent")
             await deps.announcer.announce(sent, event_id=event_id, budget_seconds=6.0)
         return await _await_end(principal, view, waiting, deps)
+
+
+def _refuse_other(completed: Completed, sha256: str | None) -> None:
+    """Raises Conflict where a repeat names other bytes than those that were registered: its client
+    is not to take the answer for a promise about them."""
+    registered = completed.upload.sha256
+    if completed.answer is Answer.REGISTERED and sha256 not in (None, registered):
+        raise Conflict(
+            f"This upload is registered with the SHA-256 {registered}. Other bytes need an upload "
+            "of their own.",
+            code="digest-differs",
+        )
 
 
 def _sent(

@@ -1,6 +1,7 @@
 """The public event log: pages of it, and the endless stream without a gap."""
 
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import structlog
@@ -98,7 +99,7 @@ async def follow(
     Live entries are only a hint. Whenever one is missing between two others, and at each
     heartbeat, the log is read: what it holds is what is sent.
     """
-    position = start
+    position, pulse = start, _Pulse()
     async with deps.live.listen(tenant) as listener:
         while not listener.ended:
             try:
@@ -112,8 +113,11 @@ async def follow(
                 yield _public(entry)
             position = page.read_to
             if position < page.last:
+                if not pulse.left_seconds():
+                    pulse.beat()
+                    yield None
                 continue
-            async for event in _while_gapless(listener, position):
+            async for event in _while_gapless(listener, position, pulse):
                 if event is not None:
                     position = event.sequence
                     if not wanted.passes(event):
@@ -121,11 +125,29 @@ async def follow(
                 yield event
 
 
-async def _while_gapless(listener: Listener, position: int) -> AsyncIterator[PublicEvent | None]:
+class _Pulse:
+    """When the next heartbeat is due, however much there is to send or to leave out: a reader
+    takes silence for a lost connection, and its key is looked at with each."""
+
+    def __init__(self) -> None:
+        self.beat()
+
+    def beat(self) -> None:
+        self._due_at = time.monotonic() + HEARTBEAT_SECONDS
+
+    def left_seconds(self) -> float:
+        return max(0.0, self._due_at - time.monotonic())
+
+
+async def _while_gapless(
+    listener: Listener, position: int, pulse: _Pulse
+) -> AsyncIterator[PublicEvent | None]:
     """Live entries as long as each follows the one before; ends with a heartbeat or a gap."""
     while not listener.ended:
-        event = await listener.next(HEARTBEAT_SECONDS)
+        left = pulse.left_seconds()
+        event = await listener.next(left) if left else None
         if event is None:
+            pulse.beat()
             if not listener.ended:
                 yield None
             return

@@ -93,6 +93,8 @@ class FakeStore:
         self.buffers.add(id(data.obj))
         try:
             self._require()
+            if url in self.dead:
+                raise Unavailable("The object store answered 403.", code="store-unavailable")
             before = hashlib.sha256(data).hexdigest()
             await asyncio.sleep(next(self.pauses, 0) if self.pauses else 0)
             if number == self.fails_at:
@@ -145,7 +147,12 @@ class FakeWorld:
         if isinstance(question, BeginUpload):
             return self._begin(question)
         if isinstance(question, SignParts):
-            return SignedParts(parts=tuple(_part(number) for number in question.numbers))
+            return SignedParts(
+                parts=tuple(
+                    SignedPart(number=number, url=part_url(number, "anew"))
+                    for number in question.numbers
+                )
+            )
         if isinstance(question, RenewClaim) and self.refuses_renewal is not None:
             raise self.refuses_renewal
         assert isinstance(question, AbandonUpload | ReleaseClaim | RenewClaim), question
@@ -155,7 +162,10 @@ class FakeWorld:
         size = question.size_bytes
         if size is not None and size <= self.part_size:
             return UploadBegun(put_url="http://store/whole", part_size=self.part_size)
-        signed = tuple(_part(number) for number in range(1, self.signed_first + 1))
+        signed = tuple(
+            SignedPart(number=number, url=part_url(number))
+            for number in range(1, self.signed_first + 1)
+        )
         return UploadBegun(session_id="s1", part_size=self.part_size, parts=signed)
 
     async def claim(self, claim: Claim) -> UploadClaimed:
@@ -250,8 +260,8 @@ class FakeWaiting:
         return self._world.outcomes.pop(0) if self._world.outcomes else None
 
 
-def _part(number: int) -> SignedPart:
-    return SignedPart(number=number, url=f"http://store/part?partNumber={number}")
+def part_url(number: int, signed: str = "first") -> str:
+    return f"http://store/part?signed={signed}&partNumber={number}"
 
 
 class FakeListener:

@@ -13,7 +13,7 @@ from sluice_gateway.ports import Body
 from sluice_gateway.usecases.sending import Sending, send
 from sluice_runtime.errors import Rejected, Unavailable
 
-from .fakes import KEY, FakeStore, FakeWorld, body_of
+from .fakes import KEY, FakeStore, FakeWorld, body_of, part_url
 
 chunks = st.lists(st.binary(max_size=11), max_size=12)
 
@@ -120,6 +120,16 @@ async def test_more_urls_are_asked_for_when_the_first_are_used_up() -> None:
     assert len(sent.multipart.parts) == 70
     asked = [question.numbers[0] for question in world.questions(SignParts)]
     assert asked == [4, 68]
+
+
+async def test_a_slow_sender_outlasts_the_urls_that_were_signed_when_it_began() -> None:
+    data = b"x" * (4 * 5)
+    dead = {part_url(number) for number in (2, 4)}
+    world = FakeWorld(signed_first=5, store=FakeStore(dead=dead))
+    sent = await send(sending(len(data)), body_of(data), world.deps())
+    assert b"".join(world.store.parts[number] for number in range(1, 6)) == data
+    assert sent.sha256 == hashlib.sha256(data).hexdigest()
+    assert {question.numbers for question in world.questions(SignParts)} == {(2,), (4,)}
 
 
 async def test_what_is_to_be_cleaned_up_is_known_from_the_beginning() -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sluice_contracts.facts import MultipartSession, Part
-from sluice_contracts.questions import BeginUpload, SignParts, UploadBegun
+from sluice_contracts.questions import BeginUpload, SignedPart, SignParts, UploadBegun
 from sluice_gateway.ports import Body, Deps
 from sluice_runtime.errors import Rejected, Unavailable
 
@@ -209,18 +209,25 @@ class _Parts:
         group.create_task(self._send_part(number, url, buffer, data))
 
     async def _send_part(self, number: int, url: str, buffer: bytearray, data: memoryview) -> None:
-        etag = await self._deps.store.put_part(url, data)
+        try:
+            etag = await self._deps.store.put_part(url, data)
+        except Unavailable:
+            # A slow sender outlasts what was signed when it began.
+            (signed,) = await self._sign((number,))
+            etag = await self._deps.store.put_part(signed.url, data)
         self._done.append(Part(number=number, etag=etag))
         self._buffers.append(buffer)
         self._places.release()
 
     async def _url(self, number: int) -> str:
         if number not in self._urls:
-            numbers = tuple(range(number, number + 64))
-            question = SignParts(key=self._sending.key, session_id=self._session, numbers=numbers)
-            signed = await self._deps.asker.ask(question)
-            self._urls = {part.number: part.url for part in signed.parts}
+            signed = await self._sign(tuple(range(number, number + 64)))
+            self._urls = {part.number: part.url for part in signed}
         return self._urls.pop(number)
+
+    async def _sign(self, numbers: tuple[int, ...]) -> tuple[SignedPart, ...]:
+        question = SignParts(key=self._sending.key, session_id=self._session, numbers=numbers)
+        return (await self._deps.asker.ask(question)).parts
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

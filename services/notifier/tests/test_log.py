@@ -11,7 +11,7 @@ from sluice_contracts.facts import StatusChanged
 from sluice_contracts.questions import ListEvents
 from sluice_contracts.statuses import Kind
 from sluice_notifier.domain import Cursor, Read, number
-from sluice_notifier.usecases import find_position, list_events, write_log
+from sluice_notifier.usecases import begin_anew, find_position, list_events, write_log
 from sluice_runtime.errors import Unavailable
 
 from .fakes import FakeWorld
@@ -105,6 +105,16 @@ class TestWriting:
         await write_log(refilled, 2, LATER, world.deps())
         assert numbers(world) == [("a", 1, "e8"), ("a", 2, "e9"), ("a", 3, "new")]
         assert await find_position(LATER, world.deps()) == 2
+
+    async def test_a_stream_that_lost_its_end_is_read_from_its_beginning(self) -> None:
+        """As after a backup: its numbers below the cursor are given out once more."""
+        world = FakeWorld()
+        await write_log([read(40), read(100)], 100, CREATED, world.deps())
+        assert await begin_anew(CREATED, world.deps()) == 0
+        again = [read(40), read(41, event_id="new")]
+        await write_log(again, 41, CREATED, world.deps())
+        assert numbers(world) == [("a", 1, "e40"), ("a", 2, "e100"), ("a", 3, "new")]
+        assert await find_position(CREATED, world.deps()) == 41
 
     async def test_one_id_at_two_places_of_a_batch_is_one_change(self) -> None:
         """The window in which the stream drops repeats is finite; a relay may be slower."""

@@ -68,7 +68,7 @@ class Tail:
     async def _follow(self) -> None:
         stream = connected(self._broker).jetstream(timeout=5)
         created = await _created(stream)
-        position = await usecases.find_position(created, self._deps)
+        position = await self._position(stream, created)
         name = f"{READER}-{secrets.token_hex(4)}"
         await stream.add_consumer(EVENTS.name, _consumer(name, position))
         reader = PullReader(
@@ -82,19 +82,31 @@ class Tail:
         async with reader:
             await self._consume(stream, reader, name, created)
 
+    async def _position(self, stream: JetStreamContext, created: datetime) -> int:
+        position = await usecases.find_position(created, self._deps)
+        # Asked for once the position is known, which can only have grown with the stream.
+        last = (await stream.stream_info(EVENTS.name)).state.last_seq
+        if position <= last:
+            return position
+        log.warning("the stream lost its end", position=position, last=last)
+        return await usecases.begin_anew(created, self._deps)
+
     async def _consume(
         self, stream: JetStreamContext, reader: PullReader, name: str, created: datetime
     ) -> None:
-        expected, idle = 1, 0
+        expected, idle, lost = 1, 0, False
         while True:
             connected(self._broker)
             messages = await reader.read()
             if not messages:
+                if lost:
+                    raise _LostPlace
                 idle += 1
                 if idle % _IDLE_READS == 0:
-                    await _require(stream, name)
+                    # Without acks, what was sent into a connection that broke counts as delivered.
+                    lost = await _delivered(stream, name) >= expected
                 continue
-            idle = 0
+            idle, lost = 0, False
             for message in messages:
                 if message.metadata.sequence.consumer != expected:
                     raise _LostPlace
@@ -138,11 +150,17 @@ async def _created(stream: JetStreamContext) -> datetime:
     return created if isinstance(created, datetime) else datetime.fromisoformat(str(created))
 
 
-async def _require(stream: JetStreamContext, name: str) -> None:
+async def _delivered(stream: JetStreamContext, name: str) -> int:
+    """How many messages the consumer has given out.
+
+    Raises:
+        _LostPlace: it is gone.
+    """
     try:
-        await stream.consumer_info(EVENTS.name, name)
+        info = await stream.consumer_info(EVENTS.name, name)
     except NotFoundError as error:
         raise _LostPlace from error
+    return info.delivered.consumer_seq if info.delivered else 0
 
 
 def _texts(envelope: Envelope) -> tuple[str, ...]:

@@ -14,6 +14,19 @@ async def find_position(stream_created: datetime, deps: Deps) -> int:
         return (await log.lock_cursor()).resume(stream_created).position
 
 
+async def begin_anew(stream_created: datetime, deps: Deps) -> int:
+    """Read the stream from its beginning: it lost its end, and gives its numbers out once more.
+
+    What the log holds is known by id, and is not written again.
+    """
+    async with deps.log() as log:
+        await log.lock_cursor()
+        cursor = Cursor(stream_created, 0)
+        await log.move_cursor(cursor)
+        await log.commit()
+    return cursor.position
+
+
 async def write_log(
     reads: Sequence[Read], read_to: int, stream_created: datetime, deps: Deps
 ) -> None:

@@ -24,6 +24,7 @@ from sluice_catalog.ports import Deps
 from sluice_catalog.usecases.messages import add_message, attach_render, delete_message
 from sluice_catalog.usecases.renders import delete_renders, sweep_renders
 from sluice_catalog.usecases.reservations import reserve_key
+from sluice_catalog.usecases.upkeep import forget_old
 from sluice_contracts.questions import (
     AddMessage,
     AttachRender,
@@ -78,6 +79,24 @@ async def test_what_a_host_that_is_gone_has_locked_is_free_again_soon(engine: As
     async with engine.connect() as connection:
         found = {name: (await connection.execute(text(f"show {name}"))).scalar() for name in limits}
     assert found == limits
+
+
+async def test_kept_answers_are_forgotten_a_slice_at_a_time(engine: AsyncEngine) -> None:
+    """However many there are, no statement runs into its time limit."""
+    old = """insert into idempotency
+        select 'dev', 's', n::text, '', '{}', now() - interval '8 days'
+        from generate_series(1, 10001) n"""
+    left = "select count(*) from idempotency"
+    async with engine.begin() as connection:
+        await connection.execute(text(old))
+    async with open_sql_work(engine) as work:
+        assert await work.replays.forget(work.now() - timedelta(days=7)) is True
+        await work.commit()
+    async with engine.begin() as connection:
+        assert (await connection.execute(text(left))).scalar() == 1
+    await forget_old(TwoCatalogs(engine).deps)
+    async with engine.begin() as connection:
+        assert (await connection.execute(text(left))).scalar() == 0
 
 
 class TestSqlWork(promises.WorkPromises):  # type: ignore[name-defined,misc]

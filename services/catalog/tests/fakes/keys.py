@@ -73,12 +73,13 @@ class FakeReplays:
         if self._tables.reservations.get(place, ("",))[0] == claim_id:
             del self._tables.reservations[place]
 
-    async def forget(self, before: datetime) -> None:
+    async def forget(self, before: datetime) -> bool:
         replays, reservations = self._tables.replays, self._tables.reservations
         for place in [place for place, kept in replays.items() if kept[2] < before]:
             del replays[place]
         for place in [place for place, held in reservations.items() if held[1] < before]:
             del reservations[place]
+        return False
 
 
 class FakeInbox:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, Table, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from sluice_catalog.database.tables import idempotency, reservations
@@ -11,6 +11,8 @@ from sluice_contracts.questions import Idempotency
 from sluice_runtime.database import insert_many
 from sluice_runtime.errors import Conflict, Rejected
 from sluice_runtime.session import Session
+
+_FORGET_AT_ONCE = 10_000
 
 
 class SqlReplays:
@@ -110,10 +112,22 @@ class SqlReplays:
         statement = delete(reservations).where(*_reserved(tenant, scope, key), mine)
         await self._session.execute(statement)
 
-    async def forget(self, before: datetime) -> None:
-        await self._session.execute(delete(idempotency).where(idempotency.c.created_at < before))
-        lapsed = reservations.c.claimed_until < before
-        await self._session.execute(delete(reservations).where(lapsed))
+    async def forget(self, before: datetime) -> bool:
+        """Drop some of what was kept or held before then.
+
+        Says whether there may be more: one statement must not run into its time limit.
+        """
+        some = [
+            await self._forget_some(idempotency, idempotency.c.created_at < before),
+            await self._forget_some(reservations, reservations.c.claimed_until < before),
+        ]
+        return any(some)
+
+    async def _forget_some(self, table: Table, old: ColumnElement[bool]) -> bool:
+        place = (table.c.tenant, table.c.scope, table.c.key)
+        chunk = select(*place).where(old).limit(_FORGET_AT_ONCE)
+        statement = delete(table).where(tuple_(*place).in_(chunk))
+        return (await self._session.execute(statement)).rowcount == _FORGET_AT_ONCE
 
 
 def _reserved(tenant: str, scope: str, key: str) -> tuple[ColumnElement[bool], ...]:

@@ -1,8 +1,9 @@
 """What the catalog tidies by itself."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from sluice_catalog.ports import Deps
+from sluice_catalog.ports import Deps, Work
 from sluice_contracts.questions import CheckDatabase, PartState
 from sluice_runtime.errors import Unavailable
 
@@ -10,12 +11,16 @@ _REPLAYS_KEPT = timedelta(days=7)
 
 
 async def forget_old(deps: Deps) -> None:
-    """Drop inbox ids and kept answers that nobody can ask for any more."""
+    """Drop inbox ids and kept answers that nobody can ask for any more, a slice at a time."""
+    await _while_more(lambda work: work.inbox.forget(), deps)
+    await _while_more(lambda work: work.replays.forget(work.now() - _REPLAYS_KEPT), deps)
+
+
+async def _while_more(forget: Callable[[Work], Awaitable[bool]], deps: Deps) -> None:
     more = True
     while more:
         async with deps.work() as work:
-            more = await work.inbox.forget()
-            await work.replays.forget(work.now() - _REPLAYS_KEPT)
+            more = await forget(work)
             await work.commit()
 
 

@@ -109,7 +109,8 @@ class BatchListener:
             arrived = await reader.arrival()
             if arrived and self._courtesy is not None:
                 await self._courtesy.wait(_age_of(arrived))
-            # Also what came meanwhile.
+                # Also what came meanwhile.
+                await reader.top_up()
             messages = await reader.read() if arrived else ()
         finally:
             if not messages:

@@ -10,6 +10,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ BUSY = 3
 # A lost request (the server was restarted) is found out when its time is over.
 _REQUEST_SECONDS = 1.0
 _GRACE_SECONDS = 0.5
+# What is there comes at once; so long it takes to learn that there is no more.
+_TOP_UP_SECONDS = 0.05
 _REFUSED_SECONDS = 0.5
 # Nothing there (404), and time is up (408).
 _ORDINARY = frozenset({"404", "408"})
@@ -82,7 +85,7 @@ class PullReader:
                 # Asking again at once, and again, would keep two processes busy with nothing.
                 await asyncio.sleep(_REFUSED_SECONDS)
             if self._owed <= 0:
-                await self._ask()
+                await self._ask(self._batch, _REQUEST_SECONDS)
             self._woken.clear()
             try:
                 async with asyncio.timeout(_REQUEST_SECONDS + _GRACE_SECONDS):
@@ -99,6 +102,18 @@ class PullReader:
         self._arrived.clear()
         return messages
 
+    async def top_up(self) -> None:
+        """Have what came after the last request was over among those that wait."""
+        missing = self._batch - len(self._arrived)
+        if self._owed > 0 or missing <= 0:
+            return
+        await self._ask(missing, _TOP_UP_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOP_UP_SECONDS + _GRACE_SECONDS):
+                while self._owed > 0:
+                    self._woken.clear()
+                    await self._woken.wait()
+
     def waiting(self) -> Sequence[Msg]:
         """Messages that came and were not read yet."""
         return tuple(self._arrived)
@@ -109,8 +124,7 @@ class PullReader:
             await asyncio.sleep(self._linger_seconds)
         self._last_size = len(self._arrived)
 
-    async def _ask(self) -> None:
-        self._owed, self._refused = self._batch, False
-        expires = int(_REQUEST_SECONDS * 1_000_000_000)
-        request = {"batch": self._batch, "expires": expires}
+    async def _ask(self, batch: int, seconds: float) -> None:
+        self._owed, self._refused = batch, False
+        request = {"batch": batch, "expires": int(seconds * 1_000_000_000)}
         await self._connection.publish(self._next, json.dumps(request).encode(), reply=self._inbox)

@@ -162,7 +162,11 @@ class TestReading:
                 await get_batch(asked, world.deps())
         assert not (await list_batches(ListBatches(tenant="other", limit=5), world.deps())).batches
 
-    async def test_pages_follow_each_other(self) -> None:
+    @pytest.mark.parametrize("most_bytes", [2 * 1024**2, 200, 1], ids=["all", "some", "one"])
+    async def test_pages_follow_each_other_however_much_fits_on_one(
+        self, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+    ) -> None:
+        monkeypatch.setattr("sluice_catalog.usecases.batches._MOST_BYTES", most_bytes)
         world = FakeWorld()
         for n in range(5):
             question = PlanUploads(principal=ME, uploads=(planned(n),), lifetime_seconds=600)
@@ -171,7 +175,8 @@ class TestReading:
         seen: list[str] = []
         after = None
         while True:
-            page = await list_batches(ListBatches(tenant="dev", limit=2, after=after), world.deps())
+            page = await list_batches(ListBatches(tenant="dev", limit=3, after=after), world.deps())
+            assert most_bytes > 1 or len(page.batches) == 1
             seen += [one.batch_id[-1] for one in page.batches]
             after = page.next
             if after is None:

@@ -1,5 +1,6 @@
 """Batches: their derived status, reading and deleting them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sluice_catalog.domain import Batch, Change, Upload, first_change
@@ -49,7 +50,7 @@ async def get_batch(question: GetBatch, deps: Deps) -> BatchState:
 
 
 async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
-    """A page of batches, newest first."""
+    """A page of batches, newest first; a short one where many recordings fill the answer."""
     async with deps.work() as work:
         found = await work.batches.page(
             question.tenant, status=question.status, after=question.after, limit=question.limit + 1
@@ -65,7 +66,8 @@ async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
         )
         for one in shown
     )
-    return BatchStates(batches=states, next=_next(found, question.limit))
+    fitting = states[: _fit(states)]
+    return BatchStates(batches=fitting, next=_next(found, len(fitting)))
 
 
 async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
@@ -94,12 +96,18 @@ def _fitting(batches: tuple[BatchView, ...]) -> tuple[BatchView, ...]:
 
     A batch that is too large by itself is shown, and the metadata that does not fit left out.
     """
+    count = _fit(batches)
+    return (_slim(batches[0]),) if count == 1 else batches[:count]
+
+
+def _fit(batches: Sequence[BatchState | BatchView]) -> int:
+    """How many of the batches one message can carry; at least one, however large that is."""
     size = 0
     for count, batch in enumerate(batches):
         size += len(batch.model_dump_json())
         if size > _MOST_BYTES:
-            return batches[:count] if count > 0 else (_slim(batch),)
-    return batches
+            return max(count, 1)
+    return len(batches)
 
 
 def _slim(batch: BatchView) -> BatchView:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice_cli.failures import IntegrityError, UsageError
+from sluice_cli.failures import USAGE, IntegrityError, UsageError
 from sluice_cli.upload.files import Reader, find, look_at
+from sluice_cli.upload.filing import unseen
 from sluice_cli.upload.ledger import Ledger, default_path
 from sluice_cli.upload.watching import Watched
 
@@ -20,20 +21,52 @@ def write(path: Path, data: bytes = b"x") -> Path:
     return path
 
 
+def fail(error: OSError) -> None:
+    raise error
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that cannot be looked into; permissions would not stop root."""
+    folder = write(tmp_path / "b/closed/1.wav").parent
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    return folder
+
+
 class TestFinding:
+    def test_a_folder_that_cannot_be_read_is_told_and_the_others_are_searched(
+        self, tmp_path: Path, closed: Path
+    ) -> None:
+        write(tmp_path / "b/2.wav")
+        told: list[OSError] = []
+        assert [source.shown for source in find([tmp_path], told.append)] == ["b/2.wav"]
+        (error,) = told
+        outcome = unseen(error)
+        assert (outcome.file, outcome.status) == (str(closed), "failed")
+        assert outcome.exit_code == USAGE
+        assert outcome.detail is not None
+        assert "Permission denied" in outcome.detail
+
     def test_folders_are_searched_to_the_bottom(self, tmp_path: Path) -> None:
         for name in ("b/deep/1.wav", "b/2.wav", "a.wav", ".hidden/3.wav", "b/.4.wav"):
             write(tmp_path / name)
-        found = [source.shown for source in find([tmp_path])]
+        found = [source.shown for source in find([tmp_path], fail)]
         assert found == ["a.wav", "b/2.wav", "b/deep/1.wav"]
 
     def test_what_is_named_is_taken_even_if_hidden(self, tmp_path: Path) -> None:
         hidden = write(tmp_path / ".hidden.wav")
-        assert [source.path for source in find([hidden])] == [hidden]
+        assert [source.path for source in find([hidden], fail)] == [hidden]
 
     def test_what_is_not_there_is_a_mistake(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no file or folder"):
-            list(find([tmp_path / "nothing"]))
+            list(find([tmp_path / "nothing"], fail))
 
     def test_a_name_that_is_no_text_can_be_sent(self, tmp_path: Path) -> None:
         path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.wav"))
@@ -41,7 +74,7 @@ class TestFinding:
             write(path)
         except OSError:
             pytest.skip("this file system takes text alone")
-        (source,) = find([tmp_path])
+        (source,) = find([tmp_path], fail)
         assert source.filename == "a\ufffd.wav"
         with closing(Ledger(tmp_path / "ledger.db", "http://s", None)) as ledger:
             ledger.begin(source)
@@ -107,7 +140,7 @@ class TestWatching:
         write(tmp_path / "empty.wav", b"")
         stopping = asyncio.Event()
         async with asyncio.timeout(30):
-            finished = Watched(tmp_path, 0.1).finished(stopping)
+            finished = Watched(tmp_path, 0.1, print).finished(stopping)
             assert (await anext(finished)).shown == "a.wav"
             (tmp_path / "b.wav.part").rename(tmp_path / "b.wav")
             assert (await anext(finished)).shown == "b.wav"

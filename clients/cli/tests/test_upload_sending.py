@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 from contextlib import closing
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sluice_cli.failures import INTEGRITY, NETWORK, REFUSED
+from sluice_cli.failures import INTEGRITY, NETWORK, REFUSED, USAGE
 from sluice_cli.upload.door import Door
 from sluice_cli.upload.files import look_at
 from sluice_cli.upload.filing import Desk, Filing, Outcome
@@ -232,6 +233,28 @@ async def test_a_store_that_is_away_is_given_up(site: Site, file: Path) -> None:
     world.breaks["PUT /store/0/2"] = [Answer(503)] * 10
     outcome = await send(file, site, patience=0.1)
     assert (outcome.status, outcome.exit_code) == ("failed", NETWORK)
+
+
+@pytest.mark.parametrize("at", [0, 2500], ids=["what is passed over", "what is sent"])
+async def test_a_file_that_cannot_be_read_to_its_end_is_one_failure(
+    site: Site, file: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """As on a stick that was pulled out: the other files go on."""
+    world = World(site)
+    world.breaks[f"POST /{ID}/complete"] = [problem(400, "nonsense")]
+    assert (await send(file, site)).exit_code == REFUSED
+    del world.parts[3]
+
+    class Pulled(io.FileIO):
+        def read(self, size: int = -1, /) -> bytes:
+            if self.tell() + size > at:
+                raise OSError(5, "Input/output error")
+            return super().read(size) or b""
+
+    monkeypatch.setattr(Path, "open", lambda path, _mode: Pulled(path))
+    outcome = await send(file, site)
+    assert (outcome.status, outcome.exit_code) == ("failed", USAGE)
+    assert outcome.detail == "cannot read it: Input/output error"
 
 
 async def test_an_answer_nobody_heard_is_asked_for_again(site: Site, file: Path) -> None:

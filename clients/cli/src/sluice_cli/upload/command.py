@@ -17,7 +17,7 @@ from sluice_cli.operators import Json
 from sluice_cli.reporting import Report
 from sluice_cli.upload.door import Door
 from sluice_cli.upload.files import Source, find
-from sluice_cli.upload.filing import Desk, Filing, Outcome
+from sluice_cli.upload.filing import Desk, Filing, Outcome, unseen
 from sluice_cli.upload.ledger import Ledger, default_path
 from sluice_cli.upload.sending import Slots
 from sluice_cli.upload.watching import Watched
@@ -86,10 +86,11 @@ def upload(
     )
     if not order.paths and order.folder is None:
         raise UsageError("name files or folders, or a folder to --watch")
-    sources = list(find(order.paths))
+    unreadable: list[OSError] = []
+    sources = list(find(order.paths, unreadable.append))
 
     async def work(stopping: asyncio.Event) -> int:
-        return await Uploads(order, report, stopping).run(sources)
+        return await Uploads(order, report, stopping).run(sources, unreadable)
 
     sys.exit(interrupts.run(work, report.notice))
 
@@ -109,11 +110,15 @@ class Uploads:
         self._stopping = stopping
         self._codes: list[int] = []
         self._watched = (
-            Watched(order.folder, order.settle_seconds) if order.folder is not None else None
+            Watched(order.folder, order.settle_seconds, report.notice)
+            if order.folder is not None
+            else None
         )
 
-    async def run(self, sources: Sequence[Source]) -> int:
-        """The exit code that sums all of them up."""
+    async def run(self, sources: Sequence[Source], unreadable: Sequence[OSError]) -> int:
+        """The exit code that sums all of them up, and what could not be looked into."""
+        for error in unreadable:
+            self._show(unseen(error))
         order = self._order
         ledger = Ledger(order.ledger, order.base_url, order.batch_id)
         waiting = self._sources(sources)

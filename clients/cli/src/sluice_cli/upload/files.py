@@ -3,13 +3,21 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sluice_cli.failures import IntegrityError, UsageError
 
 _PIECE = 1024**2
+
+Unreadable = Callable[[OSError], None]
+"""Is told of a file or a folder that is there and cannot be read."""
+
+
+def unread(error: OSError) -> UsageError:
+    """What went wrong, for people."""
+    return UsageError(f"cannot read it: {error.strerror}")
 
 
 @dataclass(frozen=True)
@@ -34,27 +42,28 @@ def look_at(path: Path, shown: str | None = None) -> Source:
     return Source(path, name, state.st_size, state.st_mtime_ns)
 
 
-def find(paths: Sequence[Path]) -> Iterator[Source]:
+def find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
     """The files named, and those in the folders named, however deep, by name.
 
-    What is hidden is left out: it is mostly not finished, or not meant.
+    What is hidden is left out: it is mostly not finished, or not meant. `unreadable` is told of
+    what could not be looked into.
 
     Raises:
         UsageError: something named is not there.
     """
     for path in paths:
         if path.is_dir():
-            yield from below(path)
+            yield from below(path, unreadable)
         elif path.is_file():
             yield look_at(path.absolute())
         else:
             raise UsageError(f"there is no file or folder {path}")
 
 
-def below(folder: Path) -> Iterator[Source]:
+def below(folder: Path, unreadable: Unreadable) -> Iterator[Source]:
     """The files in a folder; one that vanishes meanwhile is passed over."""
     top = folder.absolute()
-    for where, folders, names in os.walk(top):
+    for where, folders, names in os.walk(top, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(one for one in names if not one.startswith(".")):
             path = Path(where, name)
@@ -63,10 +72,15 @@ def below(folder: Path) -> Iterator[Source]:
                     yield look_at(path, str(path.relative_to(top)))
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                unreadable(error)
 
 
 class Reader:
-    """Reads one file from its beginning to its end, and knows the digest of what it read."""
+    """Reads one file from its beginning to its end, and knows the digest of what it read.
+
+    Its methods raise `CommandError` when the file cannot be read, or became shorter.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -96,7 +110,10 @@ class Reader:
             yield piece
 
     def _read(self, length: int) -> bytes:
-        data = self._file.read(length)
+        try:
+            data = self._file.read(length)
+        except OSError as error:
+            raise unread(error) from error
         if len(data) < length:
             raise IntegrityError(f"{self._source.path} became shorter while it was sent")
         self._digest.update(data)

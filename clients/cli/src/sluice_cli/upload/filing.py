@@ -1,5 +1,6 @@
 """From a file to a registered upload, wherever an earlier attempt broke off."""
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +18,7 @@ from sluice_cli.failures import (
 )
 from sluice_cli.reporting import OpenTrack, Track
 from sluice_cli.upload.door import Door
-from sluice_cli.upload.files import Source, look_at
+from sluice_cli.upload.files import Source, look_at, unread
 from sluice_cli.upload.ledger import Ledger
 from sluice_cli.upload.sending import PartsOf, Slots, Stopped, send_whole
 from sluice_contracts.api import UploadCreated, UploadRequest, UploadState
@@ -44,6 +45,19 @@ class Outcome(BaseModel):
     code: str | None = None
     detail: str | None = None
     exit_code: int = Field(default=ALL_DONE, exclude=True)
+
+
+def unseen(error: OSError) -> Outcome:
+    """Of a folder that nobody could look into: nobody knows what is in it."""
+    failure = unread(error)
+    return Outcome(
+        file=os.fsencode(error.filename or "").decode(errors="replace"),
+        status="failed",
+        size_bytes=0,
+        code=failure.code,
+        detail=str(failure),
+        exit_code=failure.exit_code,
+    )
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ class Filing:
         except Stopped:
             return self.left()
         except OSError as error:
-            failure: CommandError = UsageError(f"cannot read it: {error.strerror}")
+            failure: CommandError = unread(error)
         except CommandError as error:
             failure = error
         return self._outcome(

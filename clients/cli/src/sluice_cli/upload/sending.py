@@ -130,7 +130,7 @@ class PartsOf:
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._count + 1):
                     if number not in self._wanted:
-                        await reader.skip(self._length(number))
+                        await self._skip(reader, number)
                         continue
                     # Nothing is read before it has a place: that is what bounds the memory.
                     stopped = not await self._slots.take()
@@ -145,6 +145,13 @@ class PartsOf:
             if stopped:
                 raise Stopped
             return reader.sha256()
+
+    async def _skip(self, reader: Reader, number: int) -> None:
+        try:
+            if self._failure is None:
+                await reader.skip(self._length(number))
+        except CommandError as error:
+            self._failure = error
 
     async def _read(self, reader: Reader, number: int) -> bytes | None:
         """A part that has its place; None, and the place given back, when there is no use."""

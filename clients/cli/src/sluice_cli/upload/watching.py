@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice_cli.upload.files import Source, below
+from sluice_cli.upload.files import Source, below, unread
 
 _LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 30.0
@@ -23,17 +23,22 @@ class _Seen:
 
 
 class Watched:
-    """The files of a folder, each as soon as it has not changed for `settle_seconds`."""
+    """The files of a folder, each as soon as it has not changed for `settle_seconds`.
 
-    def __init__(self, folder: Path, settle_seconds: float) -> None:
+    `notice` is told once of each folder within it that cannot be read.
+    """
+
+    def __init__(self, folder: Path, settle_seconds: float, notice: Callable[[str], None]) -> None:
         self._folder = folder
         self._settle_seconds = settle_seconds
+        self._notice = notice
         self._seen: dict[Path, _Seen] = {}
+        self._unreadable: set[str] = set()
 
     async def finished(self, stopping: asyncio.Event) -> AsyncIterator[Source]:
         """Files as they are finished, until `stopping`."""
         while not stopping.is_set():
-            for source in await asyncio.to_thread(lambda: list(below(self._folder))):
+            for source in await asyncio.to_thread(self._look):
                 self._note(source)
             for source in list(self._settled()):
                 if stopping.is_set():
@@ -47,6 +52,15 @@ class Watched:
         seen = self._seen.get(source.path)
         if seen is not None and seen.source == source:
             seen.taken, seen.since = False, time.monotonic() + _AGAIN_SECONDS
+
+    def _look(self) -> list[Source]:
+        return list(below(self._folder, self._complain))
+
+    def _complain(self, error: OSError) -> None:
+        told = f"{error.filename}: {unread(error)}"
+        if told not in self._unreadable:
+            self._unreadable.add(told)
+            self._notice(told)
 
     def _note(self, source: Source) -> None:
         seen = self._seen.get(source.path)

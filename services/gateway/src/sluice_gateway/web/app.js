@@ -82,7 +82,8 @@ byId("key-form").addEventListener("submit", (event) => {
 });
 
 byId("change-key").addEventListener("click", () => {
-  if (panel.isBusy && !confirm("Uploads are still running. Leave anyway?")) return;
+  if (panel.isBusy && !confirm("Uploads are still running. End them?")) return;
+  panel.leave();
   setKey("");
   askForKey();
 });

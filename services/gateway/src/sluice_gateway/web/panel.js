@@ -54,6 +54,18 @@ export class UploadPanel {
     select.value = wanted.some(([id]) => id === chosen) ? chosen : "";
   }
 
+  /** Ends what is on its way, and forgets it: who signs in next may be somebody else. */
+  leave() {
+    for (const [transfer, { node }] of this.#transfers) {
+      transfer.cancel();
+      node.remove();
+    }
+    this.#transfers.clear();
+    this.#files = [];
+    this.#showStaged();
+    this.#showTotals();
+  }
+
   #acceptDrops() {
     const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && !byId("content").hidden;
     const mark = (isOver) => byId("drop").classList.toggle("over", isOver);

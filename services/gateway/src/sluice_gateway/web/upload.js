@@ -1,6 +1,6 @@
 // Sending files: presign, PUT, register. One Transfer is one file on its way.
 
-import { ApiProblem, onThisOrigin, persist, problemFrom, request, token } from "./api.js";
+import { ApiProblem, currentKey, onThisOrigin, persist, problemFrom, request, token } from "./api.js";
 import { contentType } from "./format.js";
 
 export const GROUP = 10;
@@ -48,6 +48,7 @@ export class Transfer {
     this.type = contentType(file);
     this.itemId = `web-${token().slice(0, 12)}`;
     this.abort = new AbortController();
+    this.key = currentKey();
   }
 
   show(state, message = "") {
@@ -94,6 +95,7 @@ export class Transfer {
     if (isBatchGone || !(retryable || this.isStored)) this.#target = null;
     this.problem = null;
     this.abort = new AbortController();
+    this.key = currentKey();
     this.show("waiting");
   }
 
@@ -151,6 +153,12 @@ export class Transfer {
   }
 }
 
+/** A file goes where it was meant to go: under another key that may be somebody else's place. */
+function requestFor(transfers, path, options) {
+  if (transfers.every((transfer) => transfer.key === currentKey())) return request(path, options);
+  throw new ApiProblem(401, { code: "key-changed", detail: "The key was changed before this was sent." });
+}
+
 /** Sends transfers in groups of ten; each group is a batch, or joins the batch it was given. */
 export async function send(transfers, batchId) {
   const wanted = transfers.filter((transfer) => transfer.isActive);
@@ -176,7 +184,7 @@ async function presign(transfers, batchId) {
   const body = batchId ? { batch_id: batchId, items } : { items };
   const headers = { "Idempotency-Key": token() };
   const onWait = (...why) => transfers.forEach((transfer) => transfer.pause(...why));
-  const work = () => request("/uploads/presign", { method: "POST", body, headers });
+  const work = () => requestFor(transfers, "/uploads/presign", { method: "POST", body, headers });
   const answer = await (await persist(work, { onWait })).json();
   transfers.forEach((transfer, index) => {
     transfer.aim(answer.items[index], answer.batch_id, answer.expires_in_seconds);
@@ -211,7 +219,7 @@ async function sendRegistration(registration) {
   const onWait = (problem) => say("registering", `${problem.message} Trying again.`);
   say("registering");
   try {
-    await persist(() => request("/recordings", { method: "POST", body }), { onWait });
+    await persist(() => requestFor(transfers, "/recordings", { method: "POST", body }), { onWait });
     say("done");
   } catch (problem) {
     for (const transfer of transfers) {
@@ -224,7 +232,7 @@ async function sendRegistration(registration) {
 /** Tries again. What was registered together is repeated together, under its key. */
 export async function retry(transfer) {
   const { registration } = transfer;
-  if (registration) {
+  if (registration && transfer.key === currentKey()) {
     registration.transfers.forEach((each) => (each.registration = null));
     return sendRegistration(registration);
   }

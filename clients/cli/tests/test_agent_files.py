@@ -25,6 +25,7 @@ from .agent_door import (
     chunk,
     first,
     left_in,
+    needs_leases,
     settings,
     uploads,
     work,
@@ -166,6 +167,7 @@ def test_an_agent_asked_to_stop_finishes_its_chunk_and_begins_none(
     assert (len(door.fields), left_in(folder)) == (1, NAMES[1:])
 
 
+@needs_leases
 def test_a_file_that_is_opened_for_writing_once_it_was_sent_stays(
     door: Door, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

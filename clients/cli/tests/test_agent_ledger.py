@@ -17,7 +17,7 @@ from sluice_cli.agent.entries import Entry, Stamp, State
 from sluice_cli.agent.folder import FolderLock, FolderWatch, is_being_written
 from sluice_cli.agent.ledger import Ledger
 
-from .agent_door import chunk
+from .agent_door import chunk, needs_leases
 
 ENTRY = Entry(
     name="a.ogg",
@@ -179,9 +179,12 @@ class Clock:
         return self.now
 
 
-def test_a_file_is_told_once_it_has_not_changed_for_a_while(tmp_path: Path) -> None:
+def test_a_file_is_told_once_it_has_not_changed_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice_cli.agent.folder.is_being_written", lambda _path: False)
     clock = Clock()
-    watch = FolderWatch(tmp_path, 2.0, clock)
+    watch = FolderWatch(tmp_path, 2.0, 30.0, clock)
     path = chunk(tmp_path, "a.ogg", b"begin")
     assert not watch.has_settled
     assert watch.newly_finished() == []
@@ -206,10 +209,11 @@ def test_a_file_is_told_once_it_has_not_changed_for_a_while(tmp_path: Path) -> N
     assert [name for name, _ in watch.newly_finished()] == ["a.ogg"]
 
 
+@needs_leases
 def test_a_file_somebody_writes_to_is_not_finished(tmp_path: Path) -> None:
     """However long it stays as it is: what the writer holds back is in no file."""
     clock = Clock()
-    watch = FolderWatch(tmp_path, 2.0, clock)
+    watch = FolderWatch(tmp_path, 2.0, 30.0, clock)
     path = chunk(tmp_path, "a.ogg", b"begin")
     with path.open("ab") as recorder:
         for _ in range(4):
@@ -227,7 +231,7 @@ def test_where_nobody_can_tell_who_writes_a_file_settles_for_longer(
 ) -> None:
     monkeypatch.setattr("sluice_cli.agent.folder.is_being_written", lambda _path: None)
     clock = Clock()
-    watch = FolderWatch(tmp_path, 2.0, clock)
+    watch = FolderWatch(tmp_path, 2.0, 30.0, clock)
     chunk(tmp_path, "a.ogg")
     for wait in (2.0, 27.9):
         assert watch.newly_finished() == []
@@ -239,6 +243,7 @@ def test_where_nobody_can_tell_who_writes_a_file_settles_for_longer(
     assert watch.has_settled
 
 
+@needs_leases
 def test_the_system_tells_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = chunk(tmp_path, "a.ogg")
     with path.open("rb"):
@@ -259,4 +264,4 @@ def test_drafts_hidden_and_empty_files_folders_and_links_are_no_chunks(tmp_path:
     chunk(tmp_path, "empty.ogg", b"")
     (tmp_path / "folder.ogg").mkdir()
     (tmp_path / "link.ogg").symlink_to(tmp_path / ".hidden.ogg")
-    assert FolderWatch(tmp_path, 0.0).newly_finished() == []
+    assert FolderWatch(tmp_path, 0.0, 0.0).newly_finished() == []

@@ -11,7 +11,7 @@ import pytest
 
 from sluice_cli import commands
 from sluice_cli.client import Client
-from sluice_cli.failures import ALL_DONE, RefusedError
+from sluice_cli.failures import ALL_DONE, INTERRUPTED, RefusedError
 from sluice_cli.reporting import Report
 from sluice_cli.watch import Watch
 
@@ -80,7 +80,10 @@ async def test_a_watch_begins_now_or_where_it_is_told(
             await watch(client).forever(after)
 
 
-def test_ctrl_c_is_how_a_watch_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("options", "code"), [((), ALL_DONE), (("--once",), INTERRUPTED)])
+def test_ctrl_c_is_how_a_watch_ends_unless_it_was_to_show_everything(
+    site: Site, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], code: int
+) -> None:
     def interrupt(asked: Asked) -> Answer:
         os.kill(os.getpid(), signal.SIGINT)
         return log(asked)
@@ -90,9 +93,9 @@ def test_ctrl_c_is_how_a_watch_ends(site: Site, monkeypatch: pytest.MonkeyPatch)
     # Tests that run in the background ignore interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        monkeypatch.setattr(sys, "argv", ["sluice", "watch", *given])
+        monkeypatch.setattr(sys, "argv", ["sluice", "watch", *given, *options])
         with pytest.raises(SystemExit) as ended:
             commands.run()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (ended.value.code or 0) == ALL_DONE
+    assert (ended.value.code or 0) == code

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import sys
-from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from nats.aio.client import Client as Connection
 from sluice_cli import dlq, operators
 from sluice_cli.arguments import DEFAULT_BASE_URL, checked_key, checked_url
 from sluice_cli.client import Client
-from sluice_cli.failures import CommandError
+from sluice_cli.failures import ALL_DONE, INTERRUPTED, CommandError
 from sluice_cli.operators import Json, Password, PasswordFile, Url, User
 from sluice_cli.printing import printable
 from sluice_cli.reconcile import Reconciler, reconcile
@@ -90,9 +89,11 @@ def watch(
             else:
                 await watching.forever(after)
 
-    # Ctrl-C is how a watch ends, not a failure of it.
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(work())
+    except KeyboardInterrupt:
+        # It is how a watch ends, not a failure of it; what was to be shown once is cut short.
+        raise typer.Exit(INTERRUPTED if once else ALL_DONE) from None
 
 
 @app.command("reconcile")

@@ -14,9 +14,6 @@ from sluice_cli.agent.entries import Stamp
 
 # What programs call a file they are still writing.
 _UNFINISHED = (".part", ".tmp")
-# Where nobody can tell who writes: longer than a recorder keeps sound to itself before it writes
-# it down. Eleven seconds of 24 kbit/s fill a buffer of 32 KiB.
-_UNTOLD_SECONDS = 30.0
 
 
 def is_being_written(path: Path) -> bool | None:
@@ -81,15 +78,20 @@ class FolderWatch:
 
     A file is finished when its name is neither hidden nor that of a draft, it is not empty, it has
     been seen as it is for `settle_seconds`, and nobody has it open for writing: what a recorder
-    still holds back is in no file. Where that cannot be told, it has to stay as it is for half a
-    minute. Folders within the folder are not looked into.
+    still holds back is in no file. Where that cannot be told, it has to stay as it is for
+    `untold_seconds`. Folders within the folder are not looked into.
     """
 
     def __init__(
-        self, folder: Path, settle_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        settle_seconds: float,
+        untold_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
         self._settle_seconds = settle_seconds
+        self._untold_seconds = max(settle_seconds, untold_seconds)
         self._longest_seconds = settle_seconds
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
@@ -133,8 +135,8 @@ class FolderWatch:
         except OSError:
             written = False  # who reads it will say why that cannot be done
         if written is None:
-            self._longest_seconds = max(self._settle_seconds, _UNTOLD_SECONDS)
-            return unchanged >= _UNTOLD_SECONDS
+            self._longest_seconds = self._untold_seconds
+            return unchanged >= self._untold_seconds
         return not written
 
     def forget(self, name: str) -> None:

@@ -61,7 +61,7 @@ class Agent:
         self._server = server
         self._report = report
         self._stop = stop
-        self._watch = FolderWatch(settings.folder, settings.settle_seconds)
+        self._watch = FolderWatch(settings.folder, settings.settle_seconds, settings.untold_seconds)
         self._intake = Intake(settings, ledger, self._watch, report)
         self._places = PlaceFinder(settings, ledger, server)
         self._pace = Pace(settings.wait_limit_seconds)

@@ -37,6 +37,9 @@ class Settings:
     defaults: Defaults = field(default_factory=Defaults)
     settle_seconds: float = 2.0
     """How long a file has to stay as it is before it counts as finished."""
+    untold_seconds: float = 30.0
+    """The same where nobody can tell who writes: longer than a recorder keeps sound to itself
+    before it writes it down. Eleven seconds of 24 kbit/s fill a buffer of 32 KiB."""
     poll_seconds: float = 1.0
     silence_seconds: float = 60.0
     """How long a connection may stand still before it is given up."""

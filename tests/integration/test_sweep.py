@@ -9,11 +9,17 @@ import pytest
 import pytest_asyncio
 
 from sluice_contracts.facts import CallUpload, StoredBytes, UploadReceived
-from sluice_contracts.topology import EVENTS, STORAGE_UPLOADS
+from sluice_contracts.topology import (
+    DEAD_LETTERS,
+    EVENTS,
+    STORAGE_UPLOADS,
+    dead_letter_subject,
+)
 from sluice_devkit.stack import Stack
+from sluice_runtime.dead_letters import Origin, letter_headers
 from tests.checks import check_store, dead_letters, drained
 from tests.stream import said_by, say
-from tests.support import bus, eventually, http_client, object_store
+from tests.support import bus, eventually, http_client, object_store, sluice
 
 BODY = b"\xff\xfb\x90\x64" + bytes(2000)
 
@@ -90,4 +96,39 @@ async def test_what_a_killed_storage_had_in_hand_is_not_taken_for_an_orphan(
     assert played.status_code == 200, played.text
     assert played.content == BODY
     await check_store(sweeping)
+    assert await dead_letters(sweeping) == 0
+
+
+async def test_bytes_whose_news_was_set_aside_wait_for_who_sends_it_again(sweeping: Stack) -> None:
+    """An upload that was answered with 202 is not lost because nobody could handle it at first."""
+    await sweeping.stop("storage")
+    call_id = uuid.uuid4()
+    key = await receive_call(sweeping, call_id)
+    aside = dead_letter_subject(EVENTS.name, STORAGE_UPLOADS.name)
+    async with bus(sweeping, "storage") as connection:
+        jetstream = connection.jetstream()
+        reader = await jetstream.pull_subscribe_bind(STORAGE_UPLOADS.name, EVENTS.name)
+        (news,) = await reader.fetch(1)
+        origin = Origin(EVENTS.name, STORAGE_UPLOADS.name, news.metadata.sequence.stream, 8)
+        headers = letter_headers(origin, news.subject, news.headers, "exhausted")
+        await jetstream.publish(aside, news.data, stream=DEAD_LETTERS.name, headers=headers)
+        await news.term()
+    orphan = f"2026/11/20/{uuid.uuid4()}.mp3"
+    store = object_store(sweeping)
+    await store.write(orphan, BODY, "audio/mpeg")
+    await sweeping.start("storage")
+    await sweeping.wait_ready("storage")
+
+    async def swept() -> bool:
+        return await store.stat(orphan) is None
+
+    await eventually(swept)
+    assert await store.stat(key) is not None
+    await store.close()
+    replayed = await sluice(sweeping, "dlq", "replay", "--all")
+    assert replayed.code == 0, replayed.errors
+    await drained(sweeping)
+    async with http_client(sweeping) as http:
+        played = await http.get(f"/api/v1/calls/{call_id}/audio", params={"proxy": 1})
+    assert played.content == BODY
     assert await dead_letters(sweeping) == 0

@@ -117,6 +117,7 @@ class FakeWorld:
     replies: list[tuple[str, UploadOutcome]] = field(default_factory=list)
     away: bool = False
     unread: bool = False
+    parked: list[set[str]] = field(default_factory=list)  # one for each look
     """Whether news of bytes that arrived waits to be read."""
 
     async def ask(self, question: Any, *, timeout_seconds: float = 5.0) -> Any:
@@ -136,6 +137,9 @@ class FakeWorld:
 
     async def are_read(self) -> bool:
         return not self.unread
+
+    async def parked_keys(self) -> set[str]:
+        return self.parked.pop(0) if self.parked else set()
 
     def facts(self) -> list[Fact]:
         """What was said, once each: a repeated id is the same news."""

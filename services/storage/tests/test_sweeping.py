@@ -111,6 +111,15 @@ class TestOrphans:
             await sweep(deps_of(objects, world))
         assert set(objects.held) == {key}
 
+    @pytest.mark.parametrize("parked", [[{THEIRS[0]}, set()], [set(), {THEIRS[0]}]])
+    async def test_bytes_whose_news_was_set_aside_are_left_for_who_sends_it_again(
+        self, objects: FakeObjects, world: FakeWorld, parked: list[set[str]]
+    ) -> None:
+        """It may be set aside, or sent again, while the sweep looks."""
+        objects.held |= dict.fromkeys(THEIRS, (b"x", OLD))
+        world.parked = parked
+        assert await swept(objects, world) == set(THEIRS[1:])
+
     async def test_without_the_catalog_nothing_is_swept(
         self, objects: FakeObjects, world: FakeWorld
     ) -> None:

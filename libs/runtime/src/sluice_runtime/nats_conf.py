@@ -65,6 +65,8 @@ _NOT_THE_TAIL = tuple(
     if one.service != "notifier"
     for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ""), ("MSG.NEXT", ""))
 )
+# The sweep spares bytes whose news was set aside.
+_SWEEP = (f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS.name}",)
 _OPERATOR = (
     f"$JS.API.STREAM.INFO.{DEAD_LETTERS.name}",
     f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS.name}",
@@ -118,6 +120,8 @@ def _service_permissions(service: str) -> tuple[list[str], list[str]]:
     publish = _service_publishes(service)
     if service == "notifier":
         publish += [*_TAIL, *_GIVEN_UP]
+    if service == "storage":
+        publish += _SWEEP
     if service == "catalog":
         publish += [f"$JS.API.DIRECT.GET.{EVENTS.name}.>", *TASK_SUBJECTS]
     subscribe = [f"_INBOX_{service}.>", *_HINTS[service]["subscribe"]]

@@ -59,6 +59,7 @@ class Receipts(Protocol):
     """What the stream says of bytes that arrived."""
 
     async def are_read(self) -> bool: ...
+    async def parked_keys(self) -> set[str]: ...
 
 
 class Places(Protocol):

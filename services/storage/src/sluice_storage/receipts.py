@@ -5,9 +5,19 @@ import time
 
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
-from nats.js.api import ConsumerInfo
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo, RawStreamMsg
+from nats.js.errors import NotFoundError
+from pydantic import BaseModel, ValidationError
 
-from sluice_contracts.topology import EVENTS, STORAGE_REGISTRATIONS, STORAGE_UPLOADS
+from sluice_contracts.facts import StoredBytes
+from sluice_contracts.topology import (
+    DEAD_LETTERS,
+    EVENTS,
+    STORAGE_REGISTRATIONS,
+    STORAGE_UPLOADS,
+    dead_letter_subject,
+)
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Unavailable
 
@@ -43,6 +53,45 @@ class StreamReceipts:
         except (NatsError, TimeoutError) as error:
             raise Unavailable("The message bus did not answer.", code="bus-unavailable") from error
         return True
+
+    async def parked_keys(self) -> set[str]:
+        """Keys of bytes whose news was set aside: whoever sends it again is to find them there.
+
+        Raises:
+            Unavailable: the letters cannot be read right now.
+        """
+        stream = connected(self._broker).jetstream(timeout=_TIMEOUT_SECONDS)
+        keys: set[str] = set()
+        try:
+            for reader in _READERS:
+                subject, sequence = dead_letter_subject(EVENTS.name, reader.name), 1
+                while (letter := await _letter(stream, subject, sequence)) is not None:
+                    keys |= _keys_in(letter.data or b"")
+                    sequence = (letter.seq or sequence) + 1
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable("The message bus did not answer.", code="bus-unavailable") from error
+        return keys
+
+
+async def _letter(stream: JetStreamContext, subject: str, sequence: int) -> RawStreamMsg | None:
+    """The first letter of a reader from `sequence` on."""
+    try:
+        return await stream.get_msg(DEAD_LETTERS.name, seq=sequence, subject=subject, next=True)
+    except NotFoundError:
+        return None
+
+
+class _News(BaseModel):
+    """So much of a fact as names its bytes."""
+
+    bytes: StoredBytes
+
+
+def _keys_in(body: bytes) -> set[str]:
+    try:
+        return {_News.model_validate_json(body).bytes.key}
+    except ValidationError:
+        return set()
 
 
 def _has_read(info: ConsumerInfo, last: int) -> bool:

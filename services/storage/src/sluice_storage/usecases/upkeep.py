@@ -110,7 +110,8 @@ async def sweep(deps: Deps) -> None:
 
     An object with a registration was acknowledged and is never swept: if the catalog does not
     know it, that is a case for `sluice reconcile`. Nor is one whose owner may still be on its way:
-    after an outage, what arrived before it may be older than the limit and not read yet.
+    after an outage, what arrived before it may be older than the limit and not read yet; or its
+    news lies among the dead letters, and somebody may send it again.
 
     Raises:
         Unavailable: that cannot be told right now.
@@ -157,9 +158,12 @@ async def _suspects(listed: list[Listed], oldest: datetime, deps: Deps) -> list[
     suspects = [one for one in await _unowned(listed, deps) if one.modified_at < oldest]
     if not suspects:
         return []
+    parked = await deps.receipts.parked_keys()
     if not await deps.receipts.are_read():
         raise Unavailable("News of bytes that arrived is still unread.", code="receipts-unread")
-    return await _unowned(suspects, deps)
+    # Twice: what was unread may have been set aside since, and what was, sent again.
+    parked |= await deps.receipts.parked_keys()
+    return [one for one in await _unowned(suspects, deps) if one.key not in parked]
 
 
 async def _sweep_left_over(prefix: str, oldest: datetime, deps: Deps) -> None:

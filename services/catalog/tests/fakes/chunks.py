@@ -125,13 +125,14 @@ class FakeChunks:
             one
             for one in self._tables.chunks.values()
             if (one.tenant, one.device_id) == (tenant, device_id)
-            and _begins_within(one, since, until)
         ]
         mine.sort(key=lambda one: (one.start_ts, one.chunk_id))
         found: list[Gap] = []
         for n, one in enumerate(mine[1:], start=1):
             covered_to = max(earlier.end_ts for earlier in mine[:n])
             hole = one.start_ts - covered_to
+            if not _begins_within(one, since, until):
+                continue
             if hole > timedelta(milliseconds=tolerance_ms):
                 found.append(
                     Gap(

@@ -238,8 +238,14 @@ class ChunkPromises:
             assert spans(await holes(work, 1500), began) == [(120, 130, 10)]
             assert spans(await holes(work, 1499), began) == [(120, 130, 10), (430, 431.5, 1.5)]
             assert spans(await holes(work, most=1), began) == [(120, 130, 10)]
-            late = began + 2 * MINUTE
-            assert spans(await holes(work, since=late), began) == [(430, 431.5, 1.5)]
+            # A hole that began before the time is one; what reaches into the time covers it.
+            for since in (120, 121, 130):
+                late = began + timedelta(seconds=since)
+                found = spans(await holes(work, since=late), began)
+                assert found == [(120, 130, 10), (430, 431.5, 1.5)]
+            for since in (150, 200, 230, 431.5):
+                late = began + timedelta(seconds=since)
+                assert spans(await holes(work, since=late), began) == [(430, 431.5, 1.5)]
             until = began + timedelta(seconds=431.5)
             assert spans(await holes(work, until=until), began) == [(120, 130, 10)]
 

@@ -16,13 +16,21 @@ from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
 from sluice_runtime.session import Session
 
-# What ends last so far, chunk by chunk: a long one may reach over several short ones behind it.
+# What ends last so far, chunk by chunk: a long one may reach over several short ones behind it, and
+# into the time that was asked for, of which no more are looked at than these.
+_REACHING_IN = 100
 _GAPS = text("""
+    with earlier as (
+        select end_ts from chunks
+        where tenant = :tenant and device_id = :device_id
+            and start_ts < cast(:since as timestamptz)
+        order by start_ts desc, chunk_id desc limit :reaching_in
+    )
     select covered_to, start_ts, extract(epoch from start_ts - covered_to) as seconds
     from (
-        select start_ts, max(end_ts) over (
+        select start_ts, greatest((select max(end_ts) from earlier), max(end_ts) over (
             order by start_ts, chunk_id rows between unbounded preceding and 1 preceding
-        ) as covered_to
+        )) as covered_to
         from chunks
         where tenant = :tenant and device_id = :device_id
             and (cast(:since as timestamptz) is null or start_ts >= :since)
@@ -104,7 +112,8 @@ class SqlChunks:
         tolerance_ms: int,
         most: int,
     ) -> list[Gap]:
-        """The first holes between the chunks of a device that begin within the time."""
+        """The first holes before chunks of a device that begin within the time; the chunk before a
+        hole may have ended earlier."""
         values = {
             "tenant": tenant,
             "device_id": device_id,
@@ -112,6 +121,7 @@ class SqlChunks:
             "until": until,
             "tolerance": tolerance_ms / 1000,
             "most": most,
+            "reaching_in": _REACHING_IN,
         }
         return [
             Gap(start_ts=row.covered_to, end_ts=row.start_ts, duration_sec=row.seconds)

@@ -1,6 +1,7 @@
 """Direct uploads, from outside: bytes that go to the store without passing through Sluice."""
 
 import asyncio
+import gzip
 import uuid
 from typing import Any
 
@@ -66,6 +67,25 @@ class TestOnePut:
             "upload.stored",
             "upload.registered",
         ]
+
+    async def test_a_repeat_that_names_other_bytes_changes_nothing(self, caller: Account) -> None:
+        data = noise(1000, seed=49)
+        first = await stored(caller, data)
+        answer = await complete(caller, first, sha256=sha256(b"other bytes"))
+        assert sha256(data) in problem(answer, 409, "digest-differs")["detail"]
+        assert (await complete(caller, first, sha256=sha256(data))).status_code == 200
+        assert await in_store(caller.stack, await key_of(caller, first))
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    async def test_bytes_that_are_said_to_be_compressed_are_what_they_are(
+        self, caller: Account, compressed: bool
+    ) -> None:
+        data = gzip.compress(bytes(50_000)) if compressed else noise(1000, seed=48)
+        begun = await begin(caller, size_bytes=len(data), sha256=sha256(data))
+        await send(begun["put"]["url"], data, {"Content-Encoding": "gzip"})
+        answer = await complete(caller, begun)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["sha256"] == sha256(data)
 
     async def test_many_completions_at_once_are_one(self, caller: Account) -> None:
         data = noise(200_000, seed=52)

@@ -67,6 +67,24 @@ async def receive_call(stack: Stack, call_id: uuid.UUID) -> str:
     return key
 
 
+async def is_left(stack: Stack, key: str) -> bool:
+    """Whether a storage that comes back leaves an object alone: it has swept another."""
+    orphan = f"2026/11/20/{uuid.uuid4()}.mp3"
+    store = object_store(stack)
+    await store.write(orphan, BODY, "audio/mpeg")
+    await stack.start("storage")
+    await stack.wait_ready("storage")
+
+    async def swept() -> bool:
+        return await store.stat(orphan) is None
+
+    try:
+        await eventually(swept)
+        return await store.stat(key) is not None
+    finally:
+        await store.close()
+
+
 async def test_what_a_killed_storage_had_in_hand_is_not_taken_for_an_orphan(
     sweeping: Stack,
 ) -> None:
@@ -78,18 +96,7 @@ async def test_what_a_killed_storage_had_in_hand_is_not_taken_for_an_orphan(
         jetstream = connection.jetstream()
         reader = await jetstream.pull_subscribe_bind(STORAGE_UPLOADS.name, EVENTS.name)
         assert len(await reader.fetch(1)) == 1
-    orphan = f"2026/11/20/{uuid.uuid4()}.mp3"
-    store = object_store(sweeping)
-    await store.write(orphan, BODY, "audio/mpeg")
-    await sweeping.start("storage")
-    await sweeping.wait_ready("storage")
-
-    async def swept() -> bool:
-        return await store.stat(orphan) is None
-
-    await eventually(swept)
-    assert await store.stat(key) is not None
-    await store.close()
+    assert await is_left(sweeping, key)
     await drained(sweeping)
     async with http_client(sweeping) as http:
         played = await http.get(f"/api/v1/calls/{call_id}/audio", params={"proxy": 1})
@@ -113,18 +120,7 @@ async def test_bytes_whose_news_was_set_aside_wait_for_who_sends_it_again(sweepi
         headers = letter_headers(origin, news.subject, news.headers, "exhausted")
         await jetstream.publish(aside, news.data, stream=DEAD_LETTERS.name, headers=headers)
         await news.term()
-    orphan = f"2026/11/20/{uuid.uuid4()}.mp3"
-    store = object_store(sweeping)
-    await store.write(orphan, BODY, "audio/mpeg")
-    await sweeping.start("storage")
-    await sweeping.wait_ready("storage")
-
-    async def swept() -> bool:
-        return await store.stat(orphan) is None
-
-    await eventually(swept)
-    assert await store.stat(key) is not None
-    await store.close()
+    assert await is_left(sweeping, key)
     replayed = await sluice(sweeping, "dlq", "replay", "--all")
     assert replayed.code == 0, replayed.errors
     await drained(sweeping)

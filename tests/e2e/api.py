@@ -58,12 +58,34 @@ async def eventually(
     holds: Callable[[T], bool],
     seconds: float = PATIENCE_SECONDS,
 ) -> T:
-    """What `look` finds, as soon as it `holds`; fails when that takes longer than `seconds`."""
+    """What `look` finds, as soon as it `holds`; fails when that takes longer than `seconds`.
+
+    An assertion that fails while it looks means: not yet.
+    """
     deadline = time.monotonic() + seconds
-    while not holds(found := await look()):
-        assert time.monotonic() < deadline, f"after {seconds} s still: {found}"
+    while True:
+        try:
+            found = await look()
+            assert holds(found), f"after {seconds} s still: {found}"
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return found
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def events_of(caller: "Account", id_: str) -> list[Any]:
+    """What the event log holds of one thing; a busy machine may be slow to tell."""
+    answer = await caller.http.get("/api/v1/events", params={"ids": id_})
+    assert answer.status_code == 200, answer.text
+    found: list[Any] = answer.json()["items"]
     return found
+
+
+async def statuses_of(caller: "Account", id_: str) -> list[str]:
+    """The statuses it went through, as the log has them."""
+    return [one["data"]["status"] for one in await events_of(caller, id_)]
 
 
 def added(before: Set[str], after: Set[str]) -> set[str]:

@@ -14,7 +14,7 @@ from sluice_devkit.http import plain_client
 from sluice_devkit.stack import Stack
 from tests.support import bus
 
-from .api import MIB, Account, catalog, eventually, make_key, problem, sha256
+from .api import MIB, Account, catalog, eventually, make_key, problem, sha256, statuses_of
 from .calls import (
     FIELDS,
     flac,
@@ -289,11 +289,10 @@ class TestStatus:
         body = {"kind": "call", "id": call_id, "status": "transcribing"}
         await caller.http.post("/api/v1/status", json=body)
 
-        async def statuses() -> list[str]:
-            answer = await caller.http.get(f"/api/v1/events?ids={call_id}")
-            return [one["data"]["status"] for one in answer.json()["items"]]
-
-        await eventually(statuses, lambda found: found == ["uploaded", "transcribing"])
+        await eventually(
+            lambda: statuses_of(caller, call_id),
+            lambda found: found == ["uploaded", "transcribing"],
+        )
 
 
 class TestDeletion:

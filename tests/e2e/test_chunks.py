@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from sluice_devkit.http import plain_client
 
-from .api import Account, catalog, eventually, noise, problem, sha256
+from .api import Account, catalog, eventually, noise, problem, sha256, statuses_of
 from .recorders import START, Recorder, administrator, device_body, recorder, starts
 
 # The same in every process that collects these tests.
@@ -358,11 +358,9 @@ class TestStatus:
     async def test_every_change_is_in_the_log(self, caller: Account, device: Recorder) -> None:
         chunk_id = await device.uploaded(noise(50, seed=61))
 
-        async def statuses() -> list[str]:
-            answer = await caller.http.get(f"/api/v1/events?ids={chunk_id}")
-            return [one["data"]["status"] for one in answer.json()["items"]]
-
-        await eventually(statuses, lambda found: found == ["UPLOADED", "QUEUED"])
+        await eventually(
+            lambda: statuses_of(caller, chunk_id), lambda found: found == ["UPLOADED", "QUEUED"]
+        )
 
 
 async def test_health_tells_of_database_store_and_bus(caller: Account) -> None:

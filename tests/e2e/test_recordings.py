@@ -23,6 +23,7 @@ from .api import (
     WAV,
     Account,
     catalog,
+    events_of,
     eventually,
     noise,
     pieces,
@@ -446,12 +447,9 @@ class TestEveryAnswer:
         mine = f"mine-{uuid.uuid4().hex}"
         presigned = await caller.presign("a.wav", headers={"sluice-correlation-id": mine})
 
-        async def events() -> list[dict[str, Any]]:
-            answer = await caller.http.get("/api/v1/events", params={"ids": presigned["batch_id"]})
-            found: list[dict[str, Any]] = answer.json()["items"]
-            return found
-
-        found = await eventually(events, lambda found: len(found) == 2)
+        found = await eventually(
+            lambda: events_of(caller, presigned["batch_id"]), lambda found: len(found) == 2
+        )
         assert {event["correlationid"] for event in found} == {mine}
 
 

@@ -25,6 +25,7 @@ from .api import (
     make_key,
     noise,
     problem,
+    statuses_of,
 )
 from .calls import form
 from .renders import UPLOAD, mp3, send, uploaded, wav
@@ -261,11 +262,9 @@ class TestSweeping:
         problem(await nobody.get(found["url"]), 404)
         await eventually(lambda: left(caller), lambda rest: rest == NOTHING)
 
-        async def statuses() -> list[str]:
-            answer = await caller.http.get(f"/api/v1/events?ids={found['id']}")
-            return [one["data"]["status"] for one in answer.json()["items"]]
-
-        await eventually(statuses, lambda seen: seen == ["uploaded", "deleted"])
+        await eventually(
+            lambda: statuses_of(caller, found["id"]), lambda seen: seen == ["uploaded", "deleted"]
+        )
 
     async def test_one_that_was_heard_of_late_still_has_its_time(self, caller: Account) -> None:
         late, old = await uploaded(caller, mp3()), await uploaded(caller, mp3(seed=2))

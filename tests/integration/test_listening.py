@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import pytest
 from faststream.nats import NatsBroker
 from faststream.security import SASLPlaintext
+from nats.js.api import ConsumerInfo
 
 from sluice_contracts.envelope import Event
 from sluice_contracts.facts import ObjectStored
@@ -40,10 +40,8 @@ async def in_place_of_the_inspector(stack: Stack) -> AsyncIterator[NatsBroker]:
 
 
 async def test_work_waits_for_a_quiet_moment_and_takes_what_came_meanwhile(
-    own: Stack, uploader: Client, monkeypatch: pytest.MonkeyPatch
+    own: Stack, uploader: Client
 ) -> None:
-    # As after a long wait: the request that brought the first is over when the second comes.
-    monkeypatch.setattr("sluice_runtime.pull._REQUEST_SECONDS", 0.05)
     await keep(uploader)
     await drained(own)
     looked, quiet = asyncio.Event(), asyncio.Event()
@@ -56,13 +54,18 @@ async def test_work_waits_for_a_quiet_moment_and_takes_what_came_meanwhile(
     async def handle(events: Sequence[Event[ObjectStored]]) -> None:
         handled.append(len(events))
 
-    async def both_are_there() -> bool:
+    async def consumer() -> ConsumerInfo:
         async with bus(own, "topology") as connection:
-            info = await connection.jetstream().consumer_info(
+            return await connection.jetstream().consumer_info(
                 INSPECTOR_OBJECTS.stream.name, INSPECTOR_OBJECTS.name
             )
-        # The second was given out with the first, or came when that request was over.
-        return info.num_ack_pending + info.num_pending == 2
+
+    async def nobody_asks() -> bool:
+        return (await consumer()).num_waiting == 0
+
+    async def another_came() -> bool:
+        info = await consumer()
+        return (info.num_ack_pending, info.num_pending) == (1, 1)
 
     async def some_are_handled() -> bool:
         return bool(handled)
@@ -73,10 +76,10 @@ async def test_work_waits_for_a_quiet_moment_and_takes_what_came_meanwhile(
         listening = asyncio.create_task(listener.run())
         await keep(uploader)
         await asyncio.wait_for(looked.wait(), PATIENCE)
+        # The request that brought the first is over when the second comes.
+        await eventually(nobody_asks)
         await keep(uploader)
-        await eventually(both_are_there)
-        # What the server sent before its answer has arrived when that does.
-        await broker.connection.flush()
+        await eventually(another_came)
         assert handled == []
         quiet.set()
         await eventually(some_are_handled)

@@ -5,33 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from sluice_catalog.usecases.objects import take_news
-from sluice_contracts.facts import ObjectDiscarded, ObjectStored, RecordingUpload, StoredBytes
+from sluice_contracts.facts import ObjectDiscarded, ObjectStored
 
-from .chunk_news import SHA, chunk_id, event, hear, stored, upload_id, with_chunks
-from .fakes import NOW, FakeWorld
-
-
-def recording(n: int = 1) -> ObjectStored:
-    return ObjectStored(
-        tenant="dev",
-        upload_id=f"upl_{n:08}",
-        bytes=StoredBytes(
-            bucket="media",
-            key=f"tenants/dev/{n:08}",
-            size_bytes=1,
-            sha256=SHA,
-            content_type="audio/wav",
-        ),
-        etag="e",
-        registration=RecordingUpload(
-            batch_id="rb_00000001",
-            recording_id=f"rec_{n:08}",
-            filename="a.wav",
-            created_by="me",
-        ),
-        stored_at=NOW,
-        reply_to="sluice.live.v1.reply.i.y",
-    )
+from .chunk_news import chunk_id, event, hear, stored, upload_id, with_chunks
+from .fakes import FakeWorld
+from .recording_news import stored as recording
 
 
 def buried(*numbers: int) -> FakeWorld:

@@ -42,8 +42,8 @@ from sluice_runtime.trace import current_trace
 _POOL_SIZE = 12
 _DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _POOL_WAIT_SECONDS = 5.0
-# Settings of the session, each with milliseconds or seconds. A host that is gone closes nothing:
-# the server is to find out, because what a dead session has locked others wait for.
+# Settings of the session: limits in milliseconds, keepalives in seconds. A host that is gone closes
+# nothing: the server is to find out, because what a dead session has locked others wait for.
 _SESSION = {
     "statement_timeout": 10_000,
     "lock_timeout": 5_000,

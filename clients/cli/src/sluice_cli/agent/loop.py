@@ -75,6 +75,7 @@ class Agent:
         Raises:
             AgentError: the settings cannot work.
         """
+        self._know_server()
         self._tidy()
         while not self._stop.requested:
             self._intake.look()
@@ -93,7 +94,6 @@ class Agent:
             self._report.notice(
                 "the clock is not set; chunks wait, unless their names say when they began"
             )
-        self._know_server()
         refused = 0
         for name in self._ledger.names((State.REFUSED, State.UPLOADED)):
             if not self._path(name).exists():

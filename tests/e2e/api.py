@@ -39,7 +39,7 @@ WAV = "audio/wav"
 
 _POLL_SECONDS = 0.05
 _TABLES = ("batches", "uploads", "objects", "recordings", "idempotency")
-_PREFIXES = ("tenants", "registrations/tenants", "descriptions/tenants")
+_PREFIXES = ("tenants", "incoming/tenants", "registrations/tenants", "descriptions/tenants")
 # Nothing of this may be in an answer: how an error betrays its program and where that lives.
 _INDISCRETIONS = (
     *("Traceback", 'File "', ".py", "site-packages", "sqlalchemy", "asyncpg", "pydantic"),

@@ -126,6 +126,18 @@ class TestOnePut:
         problem(await complete(caller, begun), 422, "size-mismatch")
         assert not await in_store(caller.stack, await key_of(caller, begun))
 
+    async def test_its_url_changes_nothing_any_more_once_it_is_registered(
+        self, caller: Account
+    ) -> None:
+        """Signatures cannot be called back: the one for this upload is still good."""
+        data = noise(3000, seed=55)
+        done = await stored(caller, data)
+        await send(done["put"]["url"], noise(3000, seed=56), done["put"]["headers"])
+        content = f"{OBJECTS}/{done['object_id']}/content?proxy=1"
+        assert (await caller.http.get(content)).content == data
+        assert (await complete(caller, done, sha256=sha256(data))).status_code == 200
+        assert (await caller.http.get(content)).content == data
+
     async def test_a_url_serves_one_object_alone(self, caller: Account) -> None:
         begun = await begin(caller, size_bytes=4)
         async with plain_client() as anybody:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from sluice_devkit.stack import Stack
+from sluice_storage.domain import incoming_key
 from tests.support import object_store, sluice
 
 from .api import MIB, Account, Footprint, account, catalog, eventually, noise, problem, sha256
@@ -20,6 +21,8 @@ from .direct import (
     UPLOADS,
     begin,
     complete,
+    in_store,
+    key_of,
     send,
     send_parts,
     state,
@@ -154,11 +157,23 @@ class TestOutages:
                 assert found[name] == one[name]
         assert (await client.batch(presigned["batch_id"]))["status"] == "open"
 
-    async def test_a_url_that_is_used_again_is_noticed(self, client: Account) -> None:
+    async def test_other_bytes_in_the_store_are_noticed(self, client: Account) -> None:
         done = await stored(client, noise(200, seed=96))
-        # No store can refuse it while the signature lasts: the audit has to see it.
-        await send(done["put"]["url"], noise(300, seed=97))
+        store = object_store(client.stack)
+        await store.write(await key_of(client, done), noise(300, seed=97), "audio/wav")
+        await store.close()
         ended = await sluice(client.stack, "reconcile", "--older-than", "0", "--json")
         found = [json.dumps(line) for line in ended.lines()]
         (told,) = [line for line in found if done["upload_id"] in line]
         assert "size-mismatch" in told
+
+    async def test_what_is_put_after_the_end_is_swept(self, client: Account) -> None:
+        """No store can refuse it while the signature lasts."""
+        data = noise(200, seed=98)
+        done = await stored(client, data, sha256=sha256(data))
+        incoming = incoming_key(await key_of(client, done))
+        assert not await in_store(client.stack, incoming)
+        await send(done["put"]["url"], noise(200, seed=99))
+        await eventually(lambda: in_store(client.stack, incoming), lambda is_there: not is_there)
+        played = await client.http.get(f"{OBJECTS}/{done['object_id']}/content?proxy=1")
+        assert played.content == data

@@ -98,6 +98,13 @@ class FakeObjects:
         self._require()
         self.held[key] = (data, self.now)
 
+    async def copy(self, source: str, key: str, content_type: str) -> bool:
+        data = await self.read(source)
+        if data is None:
+            return False
+        await self.write(key, data, content_type)
+        return True
+
     async def delete(self, key: str) -> None:
         self._require()
         self.held.pop(key, None)

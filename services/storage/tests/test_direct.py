@@ -17,12 +17,14 @@ from sluice_contracts.facts import (
 )
 from sluice_contracts.questions import PlaceDirect, PlaceUpload, ShowDirect, SignDirect
 from sluice_runtime.errors import Conflict, Unavailable
+from sluice_storage.domain import incoming_key
 from sluice_storage.usecases.direct import place_direct, seal_upload, show_direct, sign_direct
 from sluice_storage.usecases.objects import delete_object
 
 from .fakes import MIB, NOW, FakeObjects, FakeWorld, deps_of
 
 KEY = "tenants/dev/uploads/2026/11/20/upl_00000001/a.wav"
+INCOMING = incoming_key(KEY)
 UPLOAD = "upl_00000001"
 WHAT = DirectUpload(filename="a.wav", created_at=NOW, created_by="me")
 DATA = b"RIFF0000WAVE" + b"sound" * 100
@@ -74,7 +76,7 @@ class TestPlacing:
         placed = await place_direct(placing(64 * MIB), deps_of(objects, world))
         assert placed.key == KEY
         assert placed.begun.put_url is not None
-        assert placed.begun.put_url.startswith("https://public/")
+        assert placed.begun.put_url.startswith(f"https://public/media/{INCOMING}?PUT")
         assert not objects.sessions
 
     @pytest.mark.parametrize(("size", "count"), [(64 * MIB + 1, 13), (10**12, 100), (None, 16)])
@@ -117,6 +119,15 @@ class TestSigning:
         await objects.end_session(KEY, session)
         assert (await show_direct(question, deps_of(objects, world))).size_bytes == len(DATA)
 
+    async def test_what_was_put_is_there_before_and_after_it_is_fetched(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        question = ShowDirect(key=KEY)
+        assert (await show_direct(question, deps_of(objects, world))).size_bytes is None
+        for key in (INCOMING, KEY):
+            objects.held = {key: (DATA, NOW)}
+            assert (await show_direct(question, deps_of(objects, world))).size_bytes == len(DATA)
+
 
 class TestSealing:
     async def test_what_was_read_back_is_what_is_announced(
@@ -154,10 +165,39 @@ class TestSealing:
         assert (rejected.code, rejected.final) == (code, True)
         assert KEY in objects.held
 
+    @pytest.mark.parametrize("broken_off", [b"", DATA[:50]])
+    async def test_what_was_put_is_read_where_nobody_can_change_it(
+        self, objects: FakeObjects, world: FakeWorld, broken_off: bytes
+    ) -> None:
+        """An earlier run may have ended within its copy."""
+        objects.held[INCOMING] = (DATA, NOW)
+        if broken_off:
+            objects.held[KEY] = (broken_off, NOW)
+        event = sent(size_bytes=len(DATA))
+        await seal_upload(event, deps_of(objects, world))
+        assert {key: data for key, (data, _) in objects.held.items()} == {KEY: DATA}
+        # Its URL is good for a while, and the fact may come again.
+        objects.held[INCOMING] = (bytes(len(DATA)), NOW)
+        await seal_upload(event, deps_of(objects, world))
+        assert {key: data for key, (data, _) in objects.held.items()} == {KEY: DATA}
+        (stored,) = world.facts()
+        assert isinstance(stored, ObjectStored)
+        assert stored.bytes.sha256 == hashlib.sha256(DATA).hexdigest()
+
+    async def test_a_run_that_said_nothing_leaves_what_was_put(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        objects.held[INCOMING] = (DATA, NOW)
+        world.away = True
+        with pytest.raises(Unavailable):
+            await seal_upload(sent(size_bytes=len(DATA)), deps_of(objects, world))
+        assert objects.held[INCOMING][0] == DATA
+
     async def test_bytes_that_change_while_they_are_read_back_are_refused(
         self, world: FakeWorld
     ) -> None:
-        """Its URL is good for a while: size and digest would be those of different bodies."""
+        """A URL of an earlier version may be for the object itself: size and digest would be those
+        of different bodies."""
 
         class Changing(FakeObjects):
             async def digest(self, key: str) -> tuple[int, str] | None:
@@ -188,7 +228,7 @@ async def test_the_session_goes_with_what_is_discarded(
     objects: FakeObjects, world: FakeWorld
 ) -> None:
     session = await objects.start_session(KEY, "audio/wav")
-    objects.held[KEY] = (DATA, NOW)
+    objects.held |= dict.fromkeys((KEY, INCOMING), (DATA, NOW))
     gone = ObjectDiscarded(
         tenant="dev", upload_id=UPLOAD, bucket="media", key=KEY, session_id=session
     )

@@ -6,7 +6,7 @@ import pytest
 
 from sluice_contracts.questions import ListFoundObjects, RemoveObject
 from sluice_runtime.errors import Conflict, Unavailable
-from sluice_storage.domain import MIB, description_key, registration_key
+from sluice_storage.domain import MIB, description_key, incoming_key, registration_key
 from sluice_storage.places import GivenOut
 from sluice_storage.ports import Limits
 from sluice_storage.usecases.upkeep import list_found, remove_object, sweep
@@ -63,6 +63,23 @@ class TestOrphans:
             if state:
                 world.own(key, state)
         assert await swept(objects, world) == {"tenants/dev/orphan"}
+
+    async def test_what_was_put_is_swept_unless_its_upload_is_open(
+        self, objects: FakeObjects, world: FakeWorld
+    ) -> None:
+        cases: dict[str, tuple[datetime, str | None]] = {
+            "unknown": (OLD, None),
+            "young": (NOW, None),
+            "open": (OLD, "expected"),
+            "put again": (OLD, "stored"),
+            "ended": (OLD, "discarded"),
+        }
+        for name, (age, state) in cases.items():
+            objects.held[incoming_key(name)] = (b"x", age)
+            if state:
+                world.own(name, state)
+        gone = {incoming_key(name) for name in ("unknown", "put again", "ended")}
+        assert await swept(objects, world) == gone
 
     @pytest.mark.parametrize("key", THEIRS)
     async def test_every_door_is_swept(

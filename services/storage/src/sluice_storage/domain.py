@@ -18,10 +18,13 @@ MAX_PARTS = 10_000
 HEAD_BYTES = 512
 
 # What Sluice knows of objects lies below prefixes of its own, which no door's layout begins with.
+# So does what clients put by themselves, until it is taken from there.
 OBJECTS = "tenants/"
 REGISTRATIONS = "registrations/"
 DESCRIPTIONS = "descriptions/"
+INCOMING = "incoming/"
 PROBES = "health/"
+_OURS = (DESCRIPTIONS, INCOMING, REGISTRATIONS, PROBES)
 
 _EXTENSIONS = {
     "opus": "ogg",
@@ -94,16 +97,31 @@ def extension_of(codec: str) -> str:
 
 
 def next_key(after: str) -> str:
-    """Where a listing of clients' objects goes on: what Sluice keeps beside them is left out."""
-    for ours in (DESCRIPTIONS, REGISTRATIONS, PROBES):
+    """Where a listing of clients' objects goes on: what lies beside them is left out."""
+    for ours in _OURS:
         if after.startswith(ours):
             return ours.rstrip("/") + chr(ord("/") + 1)
     return after
 
 
 def is_ours(key: str) -> bool:
-    """Whether Sluice itself wrote the object at `key`."""
-    return key.startswith((DESCRIPTIONS, REGISTRATIONS, PROBES))
+    """Whether `key` is none under which an object of a client is kept."""
+    return key.startswith(_OURS)
+
+
+def incoming_key(key: str) -> str:
+    """Where a client puts the bytes of the object at `key` by itself, to be taken from there."""
+    return INCOMING + key
+
+
+def destination_key(incoming: str) -> str:
+    """The key of the object whose bytes are put to `incoming`."""
+    return incoming.removeprefix(INCOMING)
+
+
+def may_come_in(key: str) -> bool:
+    """Whether the bytes of the object at `key` may have come by one PUT of their client."""
+    return key.startswith(OBJECTS) and "/uploads/" in key
 
 
 def registration_key(key: str) -> str:

@@ -1,6 +1,9 @@
 """Uploads whose clients speak to the store themselves: what they are given, and what they left.
 
-Their URLs are signed for the public address of the store; nothing else of ours may use them.
+Their URLs are signed for the public address of the store; nothing else of ours may use them. A
+signature cannot be called back, and the one for a PUT stays good after its upload has ended. So it
+is for a place of its own, from which the bytes are copied before anybody looks at them. A session
+that was joined takes no more parts.
 """
 
 import asyncio
@@ -79,7 +82,7 @@ async def sign_direct(question: SignDirect, deps: Deps) -> DirectSigned:
 
 
 def _sign_put(key: str, deps: Deps) -> str:
-    return deps.public.sign("PUT", key, deps.limits.link_lifetime)
+    return deps.public.sign("PUT", domain.incoming_key(key), deps.limits.link_lifetime)
 
 
 def _sign_parts(
@@ -108,6 +111,8 @@ async def show_direct(question: ShowDirect, deps: Deps) -> DirectContents:
             )
             return DirectContents(parts=found)
     stat = await deps.objects.stat(question.key)
+    if stat is None and question.session_id is None:
+        stat = await deps.objects.stat(domain.incoming_key(question.key))
     return DirectContents(size_bytes=None if stat is None else stat.size_bytes)
 
 
@@ -129,13 +134,13 @@ async def _seal_alone(event: Event[UploadSent], deps: Deps) -> None:
 
 
 async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
-    """Join the parts, read all of the object back, compare it with what was promised, say so.
+    """Join the parts, or fetch what was put; read it back, compare it with the promise, say so.
 
     Safe to repeat. Nothing is deleted here: whether the bytes have an owner is known to the
     catalog, which may have taken them from another attempt.
     """
     fact = event.data
-    found = await _join(fact, deps)
+    found = await (_fetch(fact, deps) if fact.multipart is None else _join(fact, deps))
     refusal = _refuse(fact, found)
     sha256 = None
     if refusal is None:
@@ -158,6 +163,20 @@ async def seal_upload(event: Event[UploadSent], deps: Deps) -> None:
     assert found is not None
     assert sha256 is not None
     await _announce_stored(event, found, sha256, deps)
+    if fact.multipart is None:
+        await deps.objects.delete(domain.incoming_key(fact.key))
+
+
+async def _fetch(fact: UploadSent, deps: Deps) -> Stat | None:
+    """What was put, with its first bytes, from where it is kept; None when nothing was.
+
+    What has the promised size was fetched by an earlier run, and may be announced: other bytes that
+    were put since are not taken. Anything else there is a copy that was broken off.
+    """
+    there = await deps.objects.stat(fact.key)
+    if there is None or there.size_bytes != fact.size_bytes:
+        await deps.objects.copy(domain.incoming_key(fact.key), fact.key, fact.content_type)
+    return await deps.objects.peek(fact.key, domain.HEAD_BYTES)
 
 
 async def _join(fact: UploadSent, deps: Deps) -> Stat | None:
@@ -167,10 +186,9 @@ async def _join(fact: UploadSent, deps: Deps) -> Stat | None:
         Unavailable: neither the session nor the object is there, which is how a join looks whose
             answer we missed: it is too early to call the bytes lost.
     """
-    joined = True
-    if fact.multipart is not None:
-        parts = [(part.number, part.etag) for part in fact.multipart.parts]
-        joined = await deps.objects.finish_session(fact.key, fact.multipart.session_id, parts)
+    assert fact.multipart is not None
+    parts = [(part.number, part.etag) for part in fact.multipart.parts]
+    joined = await deps.objects.finish_session(fact.key, fact.multipart.session_id, parts)
     found = await deps.objects.peek(fact.key, domain.HEAD_BYTES)
     if found is None and not joined and deps.now() - fact.sent_at < _JOIN_LASTS:
         raise Unavailable("The parts may still be being joined.", code="store-unavailable")

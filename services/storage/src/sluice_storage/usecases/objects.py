@@ -105,6 +105,8 @@ async def erase(key: str, deps: Deps) -> None:
     removed here, and afterwards removes it again.
     """
     deps.erased.add(key)
+    if domain.may_come_in(key):
+        await deps.objects.delete(domain.incoming_key(key))
     await deps.objects.delete(domain.description_key(key))
     await deps.objects.delete(key)
     await deps.objects.delete(domain.registration_key(key))

@@ -137,6 +137,7 @@ async def sweep(deps: Deps) -> None:
     ORPHANS.labels("registered").set(lost)
     for prefix in (domain.REGISTRATIONS, domain.DESCRIPTIONS):
         await _sweep_left_over(prefix, oldest, deps)
+    await _sweep_incoming(oldest, deps)
 
 
 async def _sweep_orphan(key: str, oldest: datetime, deps: Deps) -> bool:
@@ -177,6 +178,17 @@ async def _sweep_left_over(prefix: str, oldest: datetime, deps: Deps) -> None:
             if await deps.objects.stat(key) is None:
                 log.info("left over swept", key=old[key])
                 await deps.objects.delete(old[key])
+
+
+async def _sweep_incoming(oldest: datetime, deps: Deps) -> None:
+    """Remove what was put for uploads that have ended, or put again after it was taken."""
+    after = domain.INCOMING
+    while listed := await deps.objects.page(domain.INCOMING, after, _PAGE):
+        after = listed[-1].key
+        old = {domain.destination_key(one.key) for one in listed if one.modified_at < oldest}
+        for key in sorted(old - await _expected(tuple(old), deps)):
+            log.info("incoming swept", key=key)
+            await deps.objects.delete(domain.incoming_key(key))
 
 
 async def _expected(keys: tuple[str, ...], deps: Deps) -> set[str]:

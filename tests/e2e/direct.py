@@ -70,6 +70,13 @@ async def key_of(caller: Account, begun: Any) -> str:
     return str((await catalog(caller.stack, query, begun["upload_id"]))[0][0])
 
 
+async def session_of(caller: Account, begun: Any) -> tuple[str, str]:
+    """Key and id of the session its parts are sent to."""
+    query = "select key, session_id from direct_uploads where upload_id = %s"
+    key, session_id = (await catalog(caller.stack, query, begun["upload_id"]))[0]
+    return key, session_id
+
+
 async def in_store(stack: Stack, key: str) -> bool:
     store = object_store(stack)
     try:

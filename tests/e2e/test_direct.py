@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from .direct import (
     key_of,
     send,
     send_parts,
+    session_of,
     state,
     statuses,
     stored,
@@ -171,6 +173,12 @@ class TestParts:
             (3, 5),
         ]
         assert [one["etag"] for one in now["parts"]] == [one["etag"].strip('"') for one in sent]
+        store = object_store(caller.stack)
+        found = await store.session_parts(*await session_of(caller, begun))
+        await store.close()
+        # The sweep goes by when they were sent.
+        recently = datetime.now(UTC) - timedelta(minutes=10)
+        assert [part.number for part in found or () if part.sent_at > recently] == [1, 2, 3]
         answer = await caller.http.post(f"{UPLOADS}/{begun['upload_id']}/complete")
         assert answer.status_code == 200, answer.text
         assert answer.json()["sha256"] == sha256(data)
@@ -228,10 +236,8 @@ class TestParts:
         data = noise(PART + 7, seed=65)
         begun = await begin(caller)
         await send(begun["multipart"]["parts"][0]["url"], data[:PART])
-        query = "select key, session_id from direct_uploads where upload_id = %s"
-        key, session = (await catalog(caller.stack, query, begun["upload_id"]))[0]
         store = object_store(caller.stack)
-        await store.end_session(key, session)
+        await store.end_session(*await session_of(caller, begun))
         await store.close()
         assert (await state(caller, begun))["parts"] == []
         problem(await complete(caller, begun), 409, "not-uploaded")

@@ -1,16 +1,19 @@
 """Listings of multipart uploads, as different stores write them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sluice_runtime.multipart import SentPart, read_parts, read_sessions
 
+SENT = datetime(2026, 11, 20, 12, 0, 1, tzinfo=UTC)
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
 def listing(namespace: str, numbers: list[int], following: int, *, truncated: bool) -> bytes:
     parts = "".join(
         f'<Part><PartNumber>{number}</PartNumber><ETag>"e{number}"</ETag>'
-        f"<Size>{number * 10}</Size></Part>"
+        f"<Size>{number * 10}</Size><LastModified>{SENT.isoformat()}</LastModified></Part>"
         for number in numbers
     )
     more = "<IsTruncated>true</IsTruncated>" if truncated else ""
@@ -42,7 +45,7 @@ class Store:
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_every_part_is_listed_once(count: int, namespace: str, marker_is_next: bool) -> None:
     store = Store(count, namespace, marker_is_next=marker_is_next)
-    wanted = [SentPart(number, f"e{number}", number * 10) for number in range(1, count + 1)]
+    wanted = [SentPart(number, f"e{number}", number * 10, SENT) for number in range(1, count + 1)]
     assert read_parts(store.page) == wanted
 
 

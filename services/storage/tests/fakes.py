@@ -74,7 +74,7 @@ class FakeObjects:
         if session_id not in self.sessions:
             return None
         sent = sorted(self.parts[session_id].items())
-        return [SentPart(number, f"e{number}", len(data)) for number, data in sent]
+        return [SentPart(number, f"e{number}", len(data), self.now) for number, data in sent]
 
     async def stat(self, key: str) -> Stat | None:
         return await self.peek(key, 0)

@@ -276,6 +276,18 @@ class TestSessions:
         await sweep(deps_of(objects, world))
         assert {one.key for one in objects.sessions.values()} == {"b", "c"}
 
+    @pytest.mark.parametrize(("minutes", "is_kept"), [(59, True), (61, False)])
+    async def test_one_is_as_old_as_the_last_part_that_was_sent_to_it(
+        self, objects: FakeObjects, world: FakeWorld, minutes: int, is_kept: bool
+    ) -> None:
+        """A large form on a slow line takes hours, and has no owner before it has ended."""
+        objects.now = NOW - timedelta(hours=3)
+        session = await objects.start_session("a", "x/y")
+        objects.parts[session] = {1: b"part"}
+        objects.now = NOW - timedelta(minutes=minutes)
+        await sweep(deps_of(objects, world))
+        assert (session in objects.sessions) is is_kept
+
 
 class TestFinding:
     async def test_objects_of_every_door_are_found_and_ours_are_not(

@@ -18,6 +18,7 @@ class SentPart:
     number: int
     etag: str
     size_bytes: int
+    sent_at: datetime = EPOCH
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ def read_parts(page: Callable[[str], bytes]) -> list[SentPart]:
         root = ElementTree.fromstring(page(marker))  # noqa: S314 - our own store
         for one in root.iter():
             if local_name(one) == "Part":
-                told = fields_of(one)
-                number = int(told["PartNumber"])
-                found[number] = SentPart(number, told["ETag"].strip('"'), int(told["Size"]))
+                part = _part(one)
+                found[part.number] = part
         listing = fields_of(root)
         following = listing.get("NextPartNumberMarker", "0")
         if listing.get("IsTruncated") != "true" or following == marker:
@@ -77,7 +77,20 @@ def read_sessions(page: Callable[[str, str], bytes]) -> list[OpenSession]:
         marker = following
 
 
+def _part(element: ElementTree.Element) -> SentPart:
+    fields = fields_of(element)
+    return SentPart(
+        number=int(fields["PartNumber"]),
+        etag=fields["ETag"].strip('"'),
+        size_bytes=int(fields["Size"]),
+        sent_at=_moment(fields, "LastModified"),
+    )
+
+
 def _session(element: ElementTree.Element) -> OpenSession:
     fields = fields_of(element)
-    started = datetime.fromisoformat(fields["Initiated"]) if "Initiated" in fields else EPOCH
-    return OpenSession(fields["Key"], fields["UploadId"], started)
+    return OpenSession(fields["Key"], fields["UploadId"], _moment(fields, "Initiated"))
+
+
+def _moment(fields: dict[str, str], name: str) -> datetime:
+    return datetime.fromisoformat(fields[name]) if name in fields else EPOCH

@@ -20,6 +20,7 @@ from sluice_contracts.questions import (
     RestateObject,
 )
 from sluice_runtime.errors import Conflict, NotFound, Unavailable
+from sluice_runtime.multipart import OpenSession
 from sluice_runtime.objects import Listed
 from sluice_storage import domain
 from sluice_storage.ports import Deps
@@ -108,6 +109,9 @@ async def _is_owned(key: str, deps: Deps) -> bool:
 async def sweep(deps: Deps) -> None:
     """Remove multipart sessions and objects that are older than the limit and have no owner.
 
+    A session is as old as the last part that was sent to it: a slow line takes hours for a large
+    file, and a form has no owner before it has ended.
+
     An object with a registration was acknowledged and is never swept: if the catalog does not
     know it, that is a case for `sluice reconcile`. Nor is one whose owner may still be on its way:
     after an outage, what arrived before it may be older than the limit and not read yet; or its
@@ -122,7 +126,7 @@ async def sweep(deps: Deps) -> None:
     stale = [one for one in sessions if one.started_at < oldest]
     wanted = await _expected(tuple({one.key for one in stale}), deps)
     for session in stale:
-        if session.key not in wanted:
+        if session.key not in wanted and not await _is_in_use(session, oldest, deps):
             log.info("session swept", key=session.key)
             await deps.objects.end_session(session.key, session.session_id)
     after, orphans, lost = "", 0, 0
@@ -138,6 +142,12 @@ async def sweep(deps: Deps) -> None:
     for prefix in (domain.REGISTRATIONS, domain.DESCRIPTIONS):
         await _sweep_left_over(prefix, oldest, deps)
     await _sweep_incoming(oldest, deps)
+
+
+async def _is_in_use(session: OpenSession, oldest: datetime, deps: Deps) -> bool:
+    """Whether parts were sent to a session lately."""
+    parts = await deps.objects.session_parts(session.key, session.session_id) or []
+    return any(part.sent_at >= oldest for part in parts)
 
 
 async def _sweep_orphan(key: str, oldest: datetime, deps: Deps) -> bool:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sluice_contracts.base import Contract
 from sluice_contracts.questions import (
     CheckDatabase,
     Failure,
@@ -80,13 +81,14 @@ def test_a_failure_becomes_a_problem(error: SluiceError, status: int) -> None:
 
 QUESTION = CheckDatabase()
 ASKED = QUESTION.model_dump_json().encode()
+ROOM = 2**20
 
 
 async def test_an_answer_arrives() -> None:
     async def handle(_: CheckDatabase) -> PartState:
         return PartState(works=True)
 
-    assert _read_reply(QUESTION, await _answer(CheckDatabase, handle, ASKED)).works
+    assert _read_reply(QUESTION, await _answer(CheckDatabase, handle, ASKED, most_bytes=ROOM)).works
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -94,7 +96,7 @@ async def test_a_failing_handler_answers_with_its_failure(kind: type[SluiceError
     async def handle(_: CheckDatabase) -> PartState:
         raise kind("no", code="a-code", retry_after_seconds=3)
 
-    reply = await _answer(CheckDatabase, handle, ASKED)
+    reply = await _answer(CheckDatabase, handle, ASKED, most_bytes=ROOM)
     with pytest.raises(kind, match="no") as caught:
         _read_reply(QUESTION, reply)
     assert (caught.value.code, caught.value.retry_after_seconds) == ("a-code", 3)
@@ -104,7 +106,7 @@ async def test_a_bug_answers_too_and_tells_nothing_of_itself() -> None:
     async def handle(_: CheckDatabase) -> PartState:
         raise KeyError("/secret/path")
 
-    reply = await _answer(CheckDatabase, handle, ASKED)
+    reply = await _answer(CheckDatabase, handle, ASKED, most_bytes=ROOM)
     assert b"secret" not in reply
     with pytest.raises(Unavailable):
         _read_reply(QUESTION, reply)
@@ -116,5 +118,22 @@ async def test_a_malformed_question_is_answered(body: bytes) -> None:
         raise AssertionError("not reached")
 
     with pytest.raises(Rejected) as caught:
-        _read_reply(QUESTION, await _answer(CheckDatabase, handle, body))
+        _read_reply(QUESTION, await _answer(CheckDatabase, handle, body, most_bytes=ROOM))
     assert caught.value.code == "invalid-question"
+
+
+class Long(Contract):
+    text: str
+
+
+async def test_an_answer_that_no_message_can_hold_is_a_clear_refusal() -> None:
+    async def handle(_: CheckDatabase) -> Long:
+        return Long(text="é" * 1000)
+
+    fitting = len('{"answer":{"text":""}}') + 2000
+    reply = await _answer(CheckDatabase, handle, ASKED, most_bytes=fitting)
+    assert len(reply) == fitting
+    reply = await _answer(CheckDatabase, handle, ASKED, most_bytes=fitting - 1)
+    with pytest.raises(Rejected) as caught:
+        _read_reply(QUESTION, reply)
+    assert caught.value.code == "answer-too-large"

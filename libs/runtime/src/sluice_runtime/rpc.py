@@ -1,7 +1,8 @@
 """Questions and answers between services, on core NATS.
 
 On the wire an answer is `{"answer": …}` or `{"error": FailureDetail}`. A handler always answers,
-also when it fails: silence would cost the caller its whole timeout.
+also when it fails, or has more to say than a message can hold: silence would cost the caller its
+whole timeout.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pydantic_core import from_json, to_json
 from sluice_contracts.base import Contract
 from sluice_contracts.questions import Failure, FailureDetail, Question
 from sluice_runtime.broker import connected, undecoded
-from sluice_runtime.errors import SluiceError, Unavailable, revive
+from sluice_runtime.errors import Rejected, SluiceError, Unavailable, revive
 from sluice_runtime.trace import current_trace, new_trace, tracing
 
 A = TypeVar("A", bound=Contract)
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 # One slow handler must not hold up the questions behind it.
 _PARALLEL = 32
 _JSON = {"content-type": "application/json"}
+# NATS counts the headers of a message, too, and hangs up on who sends too much.
+_HEADERS_BYTES = 4096
 
 
 class Asks(Protocol):
@@ -95,18 +98,20 @@ class Answers:
         )
 
         async def answer(message: NatsMessage) -> bytes:
+            most_bytes = self._broker.connection.max_payload - _HEADERS_BYTES
             with tracing(new_trace(message.raw_message.headers)):
-                return await _answer(question, handle, message.body)
+                return await _answer(question, handle, message.body, most_bytes=most_bytes)
 
         subscriber(answer)
 
 
 async def _answer(
-    question: type[Q], handle: Callable[[Q], Awaitable[Contract]], body: bytes
+    question: type[Q], handle: Callable[[Q], Awaitable[Contract]], body: bytes, *, most_bytes: int
 ) -> bytes:
     try:
         answer = await handle(question.model_validate_json(body))
-        return b'{"answer":' + answer.model_dump_json().encode() + b"}"
+        reply = b'{"answer":' + answer.model_dump_json().encode() + b"}"
+        return _fitting(question, reply, most_bytes)
     except SluiceError as error:
         failure = error.detail()
     except ValidationError as error:
@@ -122,3 +127,14 @@ async def _answer(
             failure=Failure.BUG, code="internal-error", detail="An unexpected error occurred."
         )
     return b'{"error":' + failure.model_dump_json().encode() + b"}"
+
+
+def _fitting(question: type[Q], reply: bytes, most_bytes: int) -> bytes:
+    """`reply`, if a message can hold it; raises `Rejected`: asked again, it would be no shorter."""
+    if len(reply) > most_bytes:
+        log.error("answer too large", subject=question.subject(), size_bytes=len(reply))
+        raise Rejected(
+            "The answer is too large to be passed on. Ask for less at once.",
+            code="answer-too-large",
+        )
+    return reply

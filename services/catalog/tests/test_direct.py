@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sluice_catalog.usecases import direct
 from sluice_catalog.usecases.batches import delete_batch
 from sluice_catalog.usecases.direct import (
     cancel_direct,
@@ -255,6 +256,17 @@ class TestEnding:
         world.now += timedelta(days=2)
         assert await expire_direct(world.deps()) == 0
         assert status(world) == "uploading"
+
+    async def test_what_may_not_end_yet_keeps_nothing_from_ending(
+        self, world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(direct, "_AT_ONCE", 2)
+        for n in range(2, 6):
+            await plan_direct(plan(n), world.deps())
+        world.completing |= {UPLOAD, *(f"upl_{n:08}" for n in range(2, 5))}
+        world.now += timedelta(days=2)
+        assert sum([await expire_direct(world.deps()) for _ in range(50)]) == 1
+        assert world.steps("upl_00000005") == ["created", "expired"]
 
     async def test_a_registered_upload_is_forgotten_for_good(self, world: FakeWorld) -> None:
         await hear(world, stored())

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from sluice_catalog.usecases import uploads
 from sluice_catalog.usecases.batches import delete_batch
 from sluice_catalog.usecases.objects import take_news
 from sluice_catalog.usecases.uploads import (
     expire_uploads,
+    plan_uploads,
     release_claim,
     renew_claim,
 )
@@ -17,6 +19,7 @@ from sluice_contracts.facts import (
 )
 from sluice_contracts.questions import (
     DeleteBatch,
+    PlanUploads,
     Principal,
     ReleaseClaim,
     RenewClaim,
@@ -207,6 +210,21 @@ class TestExpiry:
         await claim(world)
         world.now += timedelta(seconds=5)
         assert await expire_uploads(world.deps()) == 0
+
+    async def test_what_may_not_end_yet_keeps_nothing_from_ending(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploads, "_OVERDUE_BATCHES", 2)
+        world = FakeWorld()
+        for n in range(2, 6):
+            question = PlanUploads(principal=ME, uploads=(planned(n),), lifetime_seconds=600)
+            await plan_uploads(question, f"rb_{n:08}", world.deps())
+            await claim(world, claim_of(n))
+            world.received.add(f"upl_{n:08}")
+        await plan(world)
+        world.now += timedelta(days=2)
+        assert sum([await expire_uploads(world.deps()) for _ in range(50)]) == 1
+        assert world.steps("upl_00000001") == ["created", "expired"]
 
     async def test_a_batch_is_done_when_the_last_open_upload_expired(self) -> None:
         world = FakeWorld()

@@ -1,5 +1,6 @@
 """Direct uploads in memory."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -55,7 +56,7 @@ class FakeDirect:
             for one in self._tables.direct.values()
             if one.status in UNSENT and one.deadline < now
         ]
-        return sorted(found, key=lambda one: one.deadline)[:limit]
+        return random.sample(found, min(limit, len(found)))
 
     async def failure_of(self, upload_id: str) -> str | None:
         failed = [

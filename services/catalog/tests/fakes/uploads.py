@@ -1,5 +1,6 @@
 """Batches, uploads and recordings in memory."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -127,7 +128,8 @@ class FakeUploads:
         ]
 
     async def overdue_batches(self, now: datetime, limit: int) -> list[tuple[str, str]]:
-        return list({(one.tenant, one.batch_id): None for one in self._overdue(now)})[:limit]
+        found = {(one.tenant, one.batch_id) for one in self._overdue(now)}
+        return random.sample(sorted(found), min(limit, len(found)))
 
     async def lock_overdue(self, batch_id: str, now: datetime) -> list[Upload]:
         return [one for one in self._overdue(now) if one.batch_id == batch_id]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Text, any_, bindparam, delete, select, update
+from sqlalchemy import ARRAY, Row, Text, any_, bindparam, delete, func, select, update
 
 from sluice_catalog.database.rows import columns_of
 from sluice_catalog.database.tables import DIRECT_IS_OPEN, direct_uploads, status_history
@@ -65,11 +65,15 @@ class SqlDirect:
         await self._session.execute(statement)
 
     async def overdue(self, now: datetime, limit: int) -> list[Direct]:
-        """Open uploads past their deadline, the longest overdue first."""
+        """Open uploads past their deadline.
+
+        If there are more, chance decides which: some may not end yet, and must not stand before the
+        others each time.
+        """
         query = (
             select(direct_uploads)
             .where(DIRECT_IS_OPEN, direct_uploads.c.deadline < now)
-            .order_by(direct_uploads.c.deadline)
+            .order_by(func.random())
             .limit(limit)
         )
         return [_direct_of(row) for row in await self._session.execute(query)]

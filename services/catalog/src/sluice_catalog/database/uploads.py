@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, func, or_, select, update
 
 from sluice_catalog.database.rows import columns_of, upload_of
 from sluice_catalog.database.tables import UPLOAD_IS_OPEN, tombstones, uploads
@@ -86,9 +86,14 @@ class SqlUploads:
         return (await self._session.execute(statement)).rowcount == 1
 
     async def overdue_batches(self, now: datetime, limit: int) -> list[tuple[str, str]]:
-        """Tenant and id of batches that hold an upload past its deadline."""
-        query = select(uploads.c.tenant, uploads.c.batch_id).where(*_overdue(now)).distinct()
-        rows = await self._session.execute(query.limit(limit))
+        """Tenant and id of batches that hold an upload past its deadline.
+
+        If there are more, chance decides which: some may not end yet, and must not stand before the
+        others each time.
+        """
+        batch = (uploads.c.tenant, uploads.c.batch_id)
+        query = select(*batch).where(*_overdue(now)).group_by(*batch)
+        rows = await self._session.execute(query.order_by(func.random()).limit(limit))
         return [(row.tenant, row.batch_id) for row in rows]
 
     async def lock_overdue(self, batch_id: str, now: datetime) -> list[Upload]:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from sluice_catalog.database import make_partitions, open_work
@@ -15,6 +17,7 @@ from sluice_catalog.database.tables import chunks, metadata
 from sluice_catalog.domain import Chunk
 from sluice_contracts.statuses import ChunkStatus
 from sluice_runtime.database import make_engine
+from tests.support import eventually
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MONTHS = 15
@@ -141,3 +144,71 @@ async def test_chunks_may_come_while_months_are_made(engine: AsyncEngine) -> Non
     await asyncio.gather(send(), make_partitions(engine, NOW))
     found = await places(engine)
     assert found == {n: f"chunks_{start:%Y_%m}" for n, start in enumerate(starts)}
+
+
+@asynccontextmanager
+async def impatient(url: str, **limits: str) -> AsyncIterator[AsyncEngine]:
+    """An engine whose statements have less time than those of a service."""
+    engine = make_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def limit(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        for name, value in limits.items():
+            cursor.execute(f"set {name} = '{value}'")
+        connection.commit()
+
+    yield engine
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def slow_moves(engine: AsyncEngine) -> AsyncIterator[None]:
+    """A row takes as long to move as a million rows would."""
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                """create function take_long() returns trigger language plpgsql as
+                'begin perform pg_sleep(2); return old; end'"""
+            )
+        )
+        await connection.execute(
+            text(
+                """create trigger take_long before delete on chunks_elsewhen
+                for each row execute function take_long()"""
+            )
+        )
+    try:
+        yield
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(text("drop function take_long cascade"))
+
+
+async def test_no_limit_of_a_statement_ends_a_move(engine: AsyncEngine, url: str) -> None:
+    await keep(engine, chunk(1, NOW))
+    async with slow_moves(engine), impatient(url, statement_timeout="1s") as limited:
+        assert await make_partitions(limited, NOW) == MONTHS
+    assert await places(engine) == {1: "chunks_2026_11"}
+
+
+async def test_a_reader_that_hangs_stops_neither_chunks_nor_for_good_the_months(
+    engine: AsyncEngine, url: str
+) -> None:
+    asks = """select count(*) from pg_locks
+        where mode = 'AccessExclusiveLock' and relation = 'chunks'::regclass and not granted"""
+
+    async def is_waiting() -> bool:
+        async with engine.connect() as connection:
+            return bool((await connection.execute(text(asks))).scalar())
+
+    async with impatient(url, lock_timeout="2500ms") as limited, engine.connect() as reader:
+        await reader.execute(text("select count(*) from chunks"))
+        making = asyncio.create_task(make_partitions(limited, NOW))
+        for n in range(2):
+            await eventually(is_waiting, seconds=20)
+            # Nothing of a service waits longer for a lock than five seconds.
+            await asyncio.wait_for(keep(engine, chunk(n, NOW)), 4)
+        await reader.rollback()
+        assert await making == MONTHS
+    assert await places(engine) == {0: "chunks_2026_11", 1: "chunks_2026_11"}

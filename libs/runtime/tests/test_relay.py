@@ -1,16 +1,25 @@
-"""What the relay sends as one and what singly, and what it takes for published."""
+"""What the relay sends as one and what singly, what it takes for published, and what it does with a
+stream that does not confirm."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import MetaData
 
+from sluice_contracts.topology import EVENTS, TASKS
+from sluice_runtime import relay as module
 from sluice_runtime.database import outbox_table
-from sluice_runtime.relay import Relay, Rows
+from sluice_runtime.relay import Relay, Rows, by_stream
 
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 FACT = "sluice.v1.dev.upload.status_changed.u"
 TASK = "sluice.task.v1.chunk.normal.c"
 
@@ -26,7 +35,10 @@ class Sent:
 
 
 class FakeBus:
-    """A connection that notes what it is given; batches are answered with `answer`."""
+    """A connection that notes what it is given; batches are answered with `answer`.
+
+    The stream `sick` refuses what comes singly, or is silent.
+    """
 
     def __init__(self, answer: str = "whole", denied: str | None = None) -> None:
         self.is_connected = True
@@ -34,6 +46,8 @@ class FakeBus:
         self.confirmed: list[str] = []
         self.answer = answer
         self.denied = denied
+        self.sick: str | None = None
+        self.is_silent = False
 
     def jetstream(self, **_: Any) -> "FakeStream":
         return FakeStream(self)
@@ -56,8 +70,12 @@ class FakeStream:
     def __init__(self, bus: FakeBus) -> None:
         self._bus = bus
 
-    async def publish(self, subject: str, body: bytes, *, headers: Any, **_: Any) -> None:
-        if headers["Nats-Msg-Id"] == self._bus.denied:
+    async def publish(
+        self, subject: str, body: bytes, *, stream: str, headers: Any, **_: Any
+    ) -> None:
+        if stream == self._bus.sick and self._bus.is_silent:
+            await asyncio.Event().wait()
+        if stream == self._bus.sick or headers["Nats-Msg-Id"] == self._bus.denied:
             raise TimeoutError
         self._bus.sent.append(Sent(subject, headers))
         self._bus.confirmed.append(headers["Nats-Msg-Id"])
@@ -71,20 +89,79 @@ def rows(count: int, subject: str = FACT, first: int = 0) -> Rows:
             payload="{}",
             headers={"Nats-Msg-Id": f"e{n}"},
             aggregate_id=f"a{n % 7}",
+            created_at=NOW,
         )
         for n in range(first, first + count)
     ]
 
 
+class FakeOutbox:
+    """The rows of an outbox, and what a relay asks of them, told by what it gives along."""
+
+    def __init__(self, *waiting: Any) -> None:
+        self.rows = list(waiting)
+
+    async def ask(self, question: Any, parameters: Mapping[str, Any]) -> list[Any]:
+        await asyncio.sleep(0)
+        if "positions" in parameters:
+            gone = set(parameters["positions"])
+            self.rows = [row for row in self.rows if row.position not in gone]
+            return []
+        prefixes = tuple(one.removesuffix("%") for one in parameters["patterns"])
+        wants_these = "NOT LIKE" not in str(question)
+        found = [row for row in self.rows if row.subject.startswith(prefixes) == wants_these]
+        return found[:500]
+
+    async def execute(self, question: Any) -> Any:
+        answer = NOW + timedelta(seconds=9) if "now()" in str(question) else True
+        return SimpleNamespace(scalar_one=lambda: answer)
+
+
+class RelayOf(Relay):
+    """A relay without a database."""
+
+    def __init__(self, bus: FakeBus, outbox: FakeOutbox) -> None:
+        config = SimpleNamespace(broker_config=SimpleNamespace(connection_state=True))
+        broker: Any = SimpleNamespace(config=config, connection=bus)
+        nothing: Any = None
+        super().__init__(nothing, outbox_table(MetaData()), broker)
+        self._outbox: Any = outbox
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Any]:
+        yield self._outbox
+
+
 def relay(bus: FakeBus) -> Relay:
-    config = SimpleNamespace(broker_config=SimpleNamespace(connection_state=True))
-    broker: Any = SimpleNamespace(config=config, connection=bus)
-    nothing: Any = None
-    return Relay(nothing, outbox_table(MetaData()), broker)
+    return RelayOf(bus, FakeOutbox())
 
 
 async def publish(one: Relay, waiting: Sequence[Any]) -> list[int]:
-    return sorted(await one._publish(waiting))
+    streams = by_stream(waiting).items()
+    return sorted([p for stream, some in streams for p in await one._publish_to(stream, some)])
+
+
+@asynccontextmanager
+async def relaying(bus: FakeBus, outbox: FakeOutbox) -> AsyncIterator[None]:
+    task = asyncio.create_task(RelayOf(bus, outbox).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+def age() -> float | None:
+    return REGISTRY.get_sample_value("sluice_outbox_oldest_age_seconds")
 
 
 async def test_few_go_singly() -> None:
@@ -125,3 +202,62 @@ async def test_a_batch_that_is_not_confirmed_goes_singly_next_and_stops_one_lane
     assert await publish(one, rows(20)) == [n for n in range(20) if n % 7 != 3]
     bus.answer = "whole"
     assert await publish(one, rows(20)) == list(range(20))
+
+
+async def test_a_stream_that_refuses_holds_up_no_other() -> None:
+    bus = FakeBus(answer="refusal")
+    bus.sick = TASKS.name
+    outbox = FakeOutbox(*rows(600, TASK), *rows(600, first=600))
+    async with relaying(bus, outbox):
+        await until(lambda: len(bus.confirmed) == 600)
+        await until(lambda: len(outbox.rows) == 600)
+        assert {row.subject for row in outbox.rows} == {TASK}
+
+
+async def test_a_silent_stream_delays_the_others_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = 0.2
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
+    bus = FakeBus()
+    bus.sick, bus.is_silent = EVENTS.name, True
+    outbox = FakeOutbox(*rows(1))
+    async with relaying(bus, outbox):
+        outbox.rows += rows(1, TASK, first=1)
+        await until(lambda: len(outbox.rows) == 1)
+        begun = asyncio.get_running_loop().time()
+        for n in range(2, 7):
+            outbox.rows += rows(1, TASK, first=n)
+            await until(lambda: len(outbox.rows) == 1)
+        assert asyncio.get_running_loop().time() - begun < 5 * patience
+    assert bus.confirmed == [f"e{n}" for n in range(1, 7)]
+
+
+async def test_a_stream_that_confirms_again_is_given_all_that_waits_in_order() -> None:
+    bus = FakeBus(answer="refusal")
+    bus.sick = TASKS.name
+    outbox = FakeOutbox(*rows(1200, TASK))
+    async with relaying(bus, outbox):
+        await until(lambda: age() == 9)
+        bus.sick = None
+        await until(lambda: not outbox.rows)
+        await until(lambda: age() == 0)
+        outbox.rows += [*rows(3, TASK, first=1200), *rows(3, first=1203)]
+        await until(lambda: not outbox.rows)
+    assert len(bus.confirmed) == 1206
+    for lane in range(7):
+        told = [n for n in (int(one[1:]) for one in bus.confirmed) if n < 1200 and n % 7 == lane]
+        assert told == sorted(told)
+
+
+async def test_a_bus_that_goes_and_comes_is_given_all_that_waits() -> None:
+    bus = FakeBus(answer="refusal")
+    bus.sick = TASKS.name
+    outbox = FakeOutbox(*rows(30, TASK), *rows(30, first=30))
+    async with relaying(bus, outbox):
+        await until(lambda: len(outbox.rows) == 30)
+        bus.is_connected, bus.sick = False, None
+        outbox.rows += rows(1, first=60)
+        await asyncio.sleep(0.3)
+        assert len(outbox.rows) == 31
+        bus.is_connected = True
+        await until(lambda: not outbox.rows)
+    assert sorted(bus.confirmed) == sorted(f"e{n}" for n in range(61))

@@ -1,18 +1,18 @@
 """The relay: publishes what the outbox holds, at least once, in order for each aggregate."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from faststream.nats import NatsBroker
 from nats.errors import Error as NatsError
 from prometheus_client import Gauge
-from sqlalchemy import Table, func, select, text
+from sqlalchemy import ARRAY, Table, Text, all_, any_, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sluice_contracts.topology import stream_of
+from sluice_contracts.topology import STREAMS, stream_of
 from sluice_runtime.broker import connected
 from sluice_runtime.errors import Unavailable
 from sluice_runtime.publish import BatchRefused, Letter, publish, publish_together
@@ -34,6 +34,11 @@ _TOGETHER = 20
 _LINGER_SECONDS = 0.1
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.25
+# A stream that is well confirms a round in a tenth of it.
+_PATIENCE_SECONDS = 1.0
+_PATTERNS = {
+    stream.name: [subject.replace(">", "%") for subject in stream.subjects] for stream in STREAMS
+}
 
 Rows = Sequence[Any]
 """Rows of an outbox, as named tuples."""
@@ -45,18 +50,27 @@ class Relay:
     `wake()` after a commit saves waiting for the next poll; the poll finds what other
     processes committed. In each stream, rows of one aggregate go out one after the other or all at
     once, so a repeat can never let a later fact overtake an earlier one.
+
+    A stream that does not confirm all it is given, and soon, goes apart: what waits for it is
+    published beside the rounds, which leave it out until it keeps up again. Otherwise its rows
+    would fill every round, and its silence delay them.
     """
 
     def __init__(self, engine: AsyncEngine, table: Table, broker: NatsBroker) -> None:
         self._engine = engine
         self._broker = broker
-        self._waiting = select(table).order_by(table.c.position).limit(_BATCH)
+        waiting = select(table).order_by(table.c.position).limit(_BATCH)
+        patterns = bindparam("patterns", type_=ARRAY(Text))
+        self._waiting = waiting.where(table.c.subject.not_like(all_(patterns)))
+        self._waiting_apart = waiting.where(table.c.subject.like(any_(patterns)))
         self._delete = text(
             f"delete from {table.name} where position = any(cast(:positions as bigint[]))"  # noqa: S608 - a name
         )
         self._woken = asyncio.Event()
         # Streams whose last batch was not confirmed: what waits for them goes singly once.
         self._unconfirmed: set[str] = set()
+        # Streams that are apart, and how old the oldest fact is that waits for each, in seconds.
+        self._apart: dict[str, float] = {}
 
     def wake(self) -> None:
         self._woken.set()
@@ -66,54 +80,80 @@ class Relay:
         while True:
             try:
                 await self._lead()
-            except Unavailable as error:
-                log.warning("relay waits", code=error.code)
+            except* Unavailable as errors:
+                log.warning("relay waits", error=repr(errors.exceptions[0]))
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _lead(self) -> None:
-        async with transaction(self._engine) as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            session = await session_on(connection)
+        async with asyncio.TaskGroup() as tasks, self._session() as session:
             try:
                 while True:
                     if (await session.execute(_LOCK)).scalar_one():
                         break
                     await asyncio.sleep(_RETRY_SECONDS)
+                self._apart.clear()
                 while True:
-                    await self._round(session)
+                    await self._round(session, tasks)
             finally:
                 # The connection goes back to the pool; a lock that stayed on it would
                 # keep every other relay waiting.
                 with suppress(Exception):
-                    await connection.execute(text("select pg_advisory_unlock_all()"))
+                    await session.execute(text("select pg_advisory_unlock_all()"))
 
-    async def _round(self, session: Session) -> None:
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        """A connection on which each statement is a transaction."""
+        async with transaction(self._engine) as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield await session_on(connection)
+
+    async def _round(self, session: Session, tasks: asyncio.TaskGroup) -> None:
         self._woken.clear()
-        rows = await session.ask(self._waiting, {})
+        patterns = [one for stream in self._apart for one in _PATTERNS[stream]]
+        rows = await session.ask(self._waiting, {"patterns": patterns})
         if not rows:
-            OUTBOX_AGE.set(0)
+            OUTBOX_AGE.set(max(self._apart.values(), default=0))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
             return
-        published = await self._publish(rows)
+        streams = by_stream(rows)
+        turns = {
+            stream: tasks.create_task(self._publish_to(stream, waiting))
+            for stream, waiting in streams.items()
+        }
+        await asyncio.wait(turns.values(), timeout=_PATIENCE_SECONDS)
+        published: list[int] = []
+        for stream, turn in turns.items():
+            if turn.done() and len(turn.result()) == len(streams[stream]):
+                published += turn.result()
+            else:
+                self._apart[stream] = 0
+                tasks.create_task(self._relay_apart(stream, streams[stream], turn))
         if published:
             await session.ask(self._delete, {"positions": published})
             if BUSY <= len(rows) < _BATCH:
                 await asyncio.sleep(_LINGER_SECONDS)
-        if len(published) < len(rows):
-            now = (await session.execute(select(func.now()))).scalar_one()
-            OUTBOX_AGE.set((now - rows[0].created_at).total_seconds())
-            await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _publish(self, rows: Rows) -> list[int]:
-        """Positions of the rows JetStream confirmed."""
-        streams: dict[str, list[Any]] = {}
-        for row in rows:
-            streams.setdefault(stream_of(row.subject).name, []).append(row)
-        published = await asyncio.gather(
-            *(self._publish_to(stream, waiting) for stream, waiting in streams.items())
-        )
-        return [position for positions in published for position in positions]
+    async def _relay_apart(self, stream: str, rows: Rows, turn: Awaitable[list[int]]) -> None:
+        """Publish what waits for one stream, beginning with the turn it is late with, until it
+        keeps up."""
+        clock = asyncio.get_running_loop().time
+        begun = clock() - _PATIENCE_SECONDS
+        async with self._session() as session:
+            while True:
+                published = await turn
+                await session.ask(self._delete, {"positions": published})
+                if len(published) < len(rows):
+                    now = (await session.execute(select(func.now()))).scalar_one()
+                    self._apart[stream] = (now - rows[0].created_at).total_seconds()
+                    OUTBOX_AGE.set(max(self._apart.values()))
+                    await asyncio.sleep(_RETRY_SECONDS)
+                elif len(rows) < _BATCH and clock() - begun < _PATIENCE_SECONDS:
+                    break
+                begun = clock()
+                rows = await session.ask(self._waiting_apart, {"patterns": _PATTERNS[stream]})
+                turn = self._publish_to(stream, rows)
+        del self._apart[stream]
 
     async def _publish_to(self, stream: str, rows: Rows) -> list[int]:
         """As one, if there are many of them; one by one if JetStream does not take them so."""
@@ -154,6 +194,14 @@ class Relay:
 
         await asyncio.gather(*(send(lane) for lane in lanes.values()))
         return published
+
+
+def by_stream(rows: Rows) -> Mapping[str, Rows]:
+    """Rows by the name of the stream they go to, in their order."""
+    streams: dict[str, list[Any]] = {}
+    for row in rows:
+        streams.setdefault(stream_of(row.subject).name, []).append(row)
+    return streams
 
 
 def _letter(row: Any) -> Letter:

@@ -194,7 +194,7 @@ class Outbox:
         )
 
     async def flush(self) -> None:
-        """Write what was added; the last thing before the commit."""
+        """Write what was added; also the last thing before the commit."""
         await insert_many(self._session, self._table, self._rows)
         self._rows = []
 

@@ -61,6 +61,8 @@ def bind(broker: NatsBroker, deps: Deps) -> None:
     answers.to(questions.GetBatch, partial(batches.get_batch, deps=deps))
     answers.to(questions.ListBatches, partial(batches.list_batches, deps=deps))
     answers.to(questions.ShowBatches, partial(batches.show_batches, deps=deps))
+    answers.to(questions.ListRecordings, partial(batches.list_recordings, deps=deps))
+    answers.to(questions.ShowRecordings, partial(batches.show_recordings, deps=deps))
     answers.to(questions.DeleteBatch, partial(batches.delete_batch, deps=deps))
     answers.to(questions.ReserveKey, partial(reservations.reserve_key, deps=deps))
     answers.to(questions.FreeKey, partial(reservations.free_key, deps=deps))

@@ -145,9 +145,17 @@ class FakeRecordings:
     def __init__(self, tables: FakeTables) -> None:
         self._tables = tables
 
-    def _of(self, batch_ids: Sequence[str]) -> list[Recording]:
-        mine = [one for one in self._tables.recordings.values() if one.batch_id in batch_ids]
-        return sorted(mine, key=lambda one: (one.created_at, one.recording_id))
+    def _of(
+        self, batch_ids: Sequence[str], after: Page | None, limit: int | None
+    ) -> list[Recording]:
+        mine = [
+            one
+            for one in self._tables.recordings.values()
+            if one.batch_id in batch_ids
+            and (after is None or (one.created_at, one.recording_id) > (after.created_at, after.id))
+        ]
+        mine.sort(key=lambda one: (batch_ids.index(one.batch_id), one.created_at, one.recording_id))
+        return mine[:limit]
 
     async def add(self, added: Sequence[Recording]) -> None:
         for one in added:
@@ -177,18 +185,22 @@ class FakeRecordings:
             found, status=recording.status, sequence=recording.sequence
         )
 
-    async def states(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingState]]:
+    async def states(
+        self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
+    ) -> dict[str, list[RecordingState]]:
         found: dict[str, list[RecordingState]] = {}
-        for one in self._of(batch_ids):
+        for one in self._of(batch_ids, after, limit):
             state = RecordingState(
                 client_item_id=one.client_item_id, recording_id=one.recording_id, status=one.status
             )
             found.setdefault(one.batch_id, []).append(state)
         return found
 
-    async def views(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingView]]:
+    async def views(
+        self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
+    ) -> dict[str, list[RecordingView]]:
         found: dict[str, list[RecordingView]] = {}
-        for one in self._of(batch_ids):
+        for one in self._of(batch_ids, after, limit):
             found.setdefault(one.batch_id, []).append(self._view(one))
         return found
 

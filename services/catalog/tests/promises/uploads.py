@@ -1,10 +1,11 @@
 """What is promised of batches, uploads and recordings."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from sluice_contracts.questions import Page
+from sluice_contracts.questions import Page, RecordingState, RecordingView
 from sluice_contracts.statuses import BatchStatus, RecordingStatus, UploadStatus
 from sluice_runtime.errors import NotFound
 
@@ -212,3 +213,32 @@ class UploadPromises:
             assert view.metadata == recording(1, now).data
             with pytest.raises(NotFound):
                 await work.recordings.view("other", "rec_00000001")
+
+    async def test_recordings_are_found_part_by_part(self, open_work: Open) -> None:
+        """In the order of the batches, and within one behind a place in it."""
+        ages = {1: 1, 2: 2, 3: 1, 4: 0, 5: 1}
+        one, other = "rb_00000001", "rb_00000002"
+        async with open_work() as work:
+            now = work.now()
+            await work.uploads.add([upload(n, now) for n in range(1, 7)])
+            await work.objects.add([stored(n, now) for n in range(1, 7)])
+            await work.recordings.add([recording(n, now - age * MINUTE) for n, age in ages.items()])
+            await work.recordings.add([recording(6, now - 9 * MINUTE, in_batch=2)])
+            for read in (work.recordings.states, work.recordings.views):
+                assert _numbers(await read([one, other], limit=6)) == {one: "21354", other: "6"}
+                assert _numbers(await read([one, other], limit=3)) == {one: "213"}
+                assert _numbers(await read([other, one], limit=2)) == {other: "6", one: "2"}
+                after = Page(created_at=now - MINUTE, id="rec_00000003")
+                assert _numbers(await read([one], after=after)) == {one: "54"}
+                assert _numbers(await read([one], after=after, limit=1)) == {one: "5"}
+                after = Page(created_at=now, id="rec_00000004")
+                assert await read([one], after=after) == {}
+
+
+def _numbers(
+    found: Mapping[str, Sequence[RecordingState] | Sequence[RecordingView]],
+) -> dict[str, str]:
+    return {
+        batch_id: "".join(one.recording_id[-1] for one in recordings)
+        for batch_id, recordings in found.items()
+    }

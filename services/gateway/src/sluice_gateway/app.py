@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sluice_gateway.routes import (
+    batches,
     calls,
     chunks,
     devices,
@@ -122,6 +123,7 @@ def make_app(app: FastAPI, edge: Edge) -> FastAPI:
     app.add_middleware(Around)
     for door in (
         recordings,
+        batches,
         chunks,
         calls,
         devices,

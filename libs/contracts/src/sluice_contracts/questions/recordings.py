@@ -35,11 +35,21 @@ class RecordingState(Contract):
     status: RecordingStatus
 
 
+class Page(Contract):
+    """Where a list goes on: after this place, newest first."""
+
+    created_at: Moment
+    id: str
+
+
 class BatchState(Contract):
+    """A batch with its recordings, oldest first; `next` is where `ListRecordings` goes on."""
+
     batch_id: BatchId
     status: BatchStatus
     created_at: Moment
     items: tuple[RecordingState, ...] = ()
+    next: Page | None = None
 
 
 class RegisterRecordings(Question[BatchState]):
@@ -54,17 +64,13 @@ class RegisterRecordings(Question[BatchState]):
 
 
 class GetBatch(Question[BatchState]):
+    """One batch. Who asks for it in parts reads `next`; all others are given the whole."""
+
     SERVICE, ENTITY, VERB, ANSWER = "catalog", "batch", "get", BatchState
 
     tenant: Token
     batch_id: BatchId
-
-
-class Page(Contract):
-    """Where a list goes on: after this place, newest first."""
-
-    created_at: Moment
-    id: str
+    in_parts: bool = False
 
 
 class BatchStates(Contract):
@@ -73,12 +79,30 @@ class BatchStates(Contract):
 
 
 class ListBatches(Question[BatchStates]):
+    """Batches, newest first. One that is given in part, as in `GetBatch`, is alone on its page."""
+
     SERVICE, ENTITY, VERB, ANSWER = "catalog", "batch", "list", BatchStates
 
     tenant: Token
     status: BatchStatus | None = None
     after: Page | None = None
     limit: Annotated[int, Field(ge=1, le=200)]
+    in_parts: bool = False
+
+
+class RecordingStates(Contract):
+    items: tuple[RecordingState, ...]
+    next: Page | None
+
+
+class ListRecordings(Question[RecordingStates]):
+    """More of the recordings of a batch, oldest first, behind a `next` that was answered."""
+
+    SERVICE, ENTITY, VERB, ANSWER = "catalog", "recording", "list", RecordingStates
+
+    tenant: Token
+    batch_id: BatchId
+    after: Page
 
 
 class DeleteBatch(Question[Done]):
@@ -109,10 +133,13 @@ class RecordingView(Contract):
 
 
 class BatchView(Contract):
+    """A batch with its recordings, oldest first; `next` is where `ShowRecordings` goes on."""
+
     batch_id: BatchId
     status: BatchStatus
     created_at: Moment
     recordings: tuple[RecordingView, ...]
+    next: Page | None = None
 
 
 class BatchViews(Contract):
@@ -121,13 +148,29 @@ class BatchViews(Contract):
 
 
 class ShowBatches(Question[BatchViews]):
-    """Batches with their recordings in full, newest first, for the web page."""
+    """As `ListBatches`, with the recordings in full, for the web page."""
 
     SERVICE, ENTITY, VERB, ANSWER = "catalog", "batch", "show", BatchViews
 
     tenant: Token
     after: Page | None = None
     limit: Annotated[int, Field(ge=1, le=200)]
+    in_parts: bool = False
+
+
+class RecordingViews(Contract):
+    recordings: tuple[RecordingView, ...]
+    next: Page | None
+
+
+class ShowRecordings(Question[RecordingViews]):
+    """As `ListRecordings`, in full."""
+
+    SERVICE, ENTITY, VERB, ANSWER = "catalog", "recording", "show", RecordingViews
+
+    tenant: Token
+    batch_id: BatchId
+    after: Page
 
 
 class GetRecording(Question[RecordingView]):

@@ -61,7 +61,8 @@ class SqlDirect:
         await self._session.execute(statement)
 
     async def remove(self, upload_ids: Sequence[str]) -> None:
-        statement = delete(direct_uploads).where(direct_uploads.c.upload_id.in_(upload_ids))
+        ids = bindparam("ids", list(upload_ids), ARRAY(Text))
+        statement = delete(direct_uploads).where(direct_uploads.c.upload_id == any_(ids))
         await self._session.execute(statement)
 
     async def overdue(self, now: datetime, limit: int) -> list[Direct]:

@@ -3,7 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, literal, null, select, union_all, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
 
 from sluice_catalog.database.rows import columns_of, object_of
 from sluice_catalog.database.tables import (
@@ -30,7 +44,7 @@ class SqlObjects:
 
     async def of_uploads(self, upload_ids: Sequence[str]) -> dict[str, StoredObject]:
         """The objects of several uploads, by upload."""
-        query = select(objects).where(objects.c.upload_id.in_(upload_ids))
+        query = select(objects).where(_is_of(upload_ids))
         found = [object_of(row) for row in await self._session.execute(query)]
         return {one.upload_id: one for one in found}
 
@@ -43,7 +57,7 @@ class SqlObjects:
         """Set `state` or `verified_at`; an object that is discarded stays so."""
         statement = (
             update(objects)
-            .where(objects.c.upload_id.in_(upload_ids), objects.c.state != "discarded")
+            .where(_is_of(upload_ids), objects.c.state != "discarded")
             .values(**values)
         )
         await self._session.execute(statement)
@@ -64,6 +78,11 @@ class SqlObjects:
         both = _owned().subquery()
         query = select(both).where(both.c.key.in_(keys))
         return [_view(row) for row in await self._session.execute(query)]
+
+
+def _is_of(upload_ids: Sequence[str]) -> ColumnElement[bool]:
+    """One parameter, however many they are: a batch may have more than a statement takes."""
+    return objects.c.upload_id == any_(bindparam("upload_ids", list(upload_ids), ARRAY(Text)))
 
 
 def _owned() -> Any:

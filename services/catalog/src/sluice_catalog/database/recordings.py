@@ -1,13 +1,14 @@
 """Queries on recordings, and the views of them that the gateway shows."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select, tuple_, update
 
 from sluice_catalog.database.rows import columns_of, recording_of
 from sluice_catalog.database.tables import objects, recordings, uploads
 from sluice_catalog.domain import Recording
-from sluice_contracts.questions import RecordingState, RecordingView
+from sluice_contracts.questions import Page, RecordingState, RecordingView
 from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
 from sluice_runtime.session import Session
@@ -58,20 +59,16 @@ class SqlRecordings:
         )
         await self._session.execute(statement)
 
-    async def states(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingState]]:
-        """The recordings of several batches in one query, oldest first, by batch."""
-        query = (
-            select(
-                recordings.c.batch_id,
-                recordings.c.client_item_id,
-                recordings.c.recording_id,
-                recordings.c.status,
-            )
-            .where(recordings.c.batch_id.in_(batch_ids))
-            .order_by(recordings.c.created_at, recordings.c.recording_id)
-        )
+    async def states(
+        self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
+    ) -> dict[str, list[RecordingState]]:
+        """The recordings of several batches in one query, oldest first, by batch.
+
+        When they are more than `limit`, those of the batches named first are found. `after` is a
+        place in a single batch.
+        """
         found: dict[str, list[RecordingState]] = {}
-        for row in await self._session.execute(query):
+        for row in await self._session.execute(_in_order(_STATE, batch_ids, after, limit)):
             state = RecordingState(
                 client_item_id=row.client_item_id,
                 recording_id=row.recording_id,
@@ -80,13 +77,12 @@ class SqlRecordings:
             found.setdefault(row.batch_id, []).append(state)
         return found
 
-    async def views(self, batch_ids: Sequence[str]) -> dict[str, list[RecordingView]]:
+    async def views(
+        self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
+    ) -> dict[str, list[RecordingView]]:
         """As `states`, with everything the web page shows."""
-        query = _VIEW.where(recordings.c.batch_id.in_(batch_ids)).order_by(
-            recordings.c.created_at, recordings.c.recording_id
-        )
         found: dict[str, list[RecordingView]] = {}
-        for row in await self._session.execute(query):
+        for row in await self._session.execute(_in_order(_VIEW, batch_ids, after, limit)):
             found.setdefault(row.batch_id, []).append(RecordingView(**row._mapping))
         return found
 
@@ -101,7 +97,25 @@ class SqlRecordings:
         return RecordingView(**row._mapping)
 
 
-_VIEW = (
+def _in_order(
+    query: Select[Any], batch_ids: Sequence[str], after: Page | None, limit: int | None
+) -> Select[Any]:
+    batches = bindparam("batch_ids", list(batch_ids), ARRAY(Text))
+    place = (recordings.c.created_at, recordings.c.recording_id)
+    query = query.where(recordings.c.batch_id == any_(batches))
+    if after is not None:
+        query = query.where(tuple_(*place) > (after.created_at, after.id))
+    which = func.array_position(batches, recordings.c.batch_id)
+    return query.order_by(which, *place).limit(limit)
+
+
+_STATE: Select[Any] = select(
+    recordings.c.batch_id,
+    recordings.c.client_item_id,
+    recordings.c.recording_id,
+    recordings.c.status,
+)
+_VIEW: Select[Any] = (
     select(
         recordings.c.recording_id,
         recordings.c.batch_id,

@@ -1,11 +1,13 @@
 """Batches: their derived status, reading and deleting them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
-from sluice_catalog.domain import Batch, Change, Upload, first_change
+from sluice_catalog.domain import Batch, Change, Direct, Upload, first_change
 from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.discarding import discard_uploads
+from sluice_contracts.base import Contract
 from sluice_contracts.questions import (
     BatchState,
     BatchStates,
@@ -15,12 +17,26 @@ from sluice_contracts.questions import (
     Done,
     GetBatch,
     ListBatches,
+    ListRecordings,
     Page,
+    RecordingState,
+    RecordingStates,
+    RecordingView,
+    RecordingViews,
     ShowBatches,
+    ShowRecordings,
 )
 from sluice_contracts.statuses import BatchStatus, Kind, UploadStatus, derive_batch
 
+R = TypeVar("R", RecordingState, RecordingView)
+T = TypeVar("T")
+
+# Of one answer. NATS carries four times as much; but while an answer is put together, nobody else
+# is given one.
 _MOST_BYTES = 2 * 1024**2
+_MOST_RECORDINGS = 5_000
+# What is said of so many uploads in one go holds up all others for a moment that nobody notices.
+_AT_ONCE = 500
 
 
 async def rederive(work: Work, batch: Batch) -> tuple[Batch, list[Change]]:
@@ -32,21 +48,13 @@ async def rederive(work: Work, batch: Batch) -> tuple[Batch, list[Change]]:
     return moved, changes
 
 
-async def state_of(work: Work, batch: Batch) -> BatchState:
-    """A batch with the states of its recordings."""
-    items = (await work.recordings.states([batch.batch_id])).get(batch.batch_id, [])
-    return BatchState(
-        batch_id=batch.batch_id,
-        status=batch.status,
-        created_at=batch.created_at,
-        items=tuple(items),
-    )
-
-
 async def get_batch(question: GetBatch, deps: Deps) -> BatchState:
     """Raises `NotFound` for a batch of another tenant too."""
     async with deps.work() as work:
-        return await state_of(work, await work.batches.get(question.tenant, question.batch_id))
+        batch = await work.batches.get(question.tenant, question.batch_id)
+        items = await work.recordings.states([batch.batch_id], limit=_limit(question))
+        state = _state(batch, items)
+        return await _part_of_state(work, batch.tenant, state) if question.in_parts else state
 
 
 async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
@@ -56,18 +64,13 @@ async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
             question.tenant, status=question.status, after=question.after, limit=question.limit + 1
         )
         shown = found[: question.limit]
-        items = await work.recordings.states([one.batch_id for one in shown])
-    states = tuple(
-        BatchState(
-            batch_id=one.batch_id,
-            status=one.status,
-            created_at=one.created_at,
-            items=tuple(items.get(one.batch_id, ())),
-        )
-        for one in shown
-    )
-    fitting = states[: _fit(states)]
-    return BatchStates(batches=fitting, next=_next(found, len(fitting)))
+        ids = [one.batch_id for one in shown]
+        items = await work.recordings.states(ids, limit=_limit(question))
+        states = [_state(one, items) for one in shown]
+        fitting = states[: _fit(states)]
+        if question.in_parts and len(fitting) == 1:
+            fitting = [await _part_of_state(work, question.tenant, fitting[0])]
+    return BatchStates(batches=tuple(fitting), next=_next(found, len(fitting)))
 
 
 async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
@@ -77,43 +80,114 @@ async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
             question.tenant, status=None, after=question.after, limit=question.limit + 1
         )
         shown = found[: question.limit]
-        views = await work.recordings.views([one.batch_id for one in shown])
-    batches = tuple(
-        BatchView(
-            batch_id=one.batch_id,
-            status=one.status,
-            created_at=one.created_at,
-            recordings=tuple(views.get(one.batch_id, ())),
+        ids = [one.batch_id for one in shown]
+        recordings = await work.recordings.views(ids, limit=_limit(question))
+        views = [_view(one, recordings) for one in shown]
+        fitting = views[: _fit(views)]
+        if len(fitting) == 1:
+            (alone,) = fitting
+            fitting = [
+                await _part_of_view(work, question.tenant, alone)
+                if question.in_parts
+                else _slim(alone)
+            ]
+    return BatchViews(batches=tuple(fitting), next=_next(found, len(fitting)))
+
+
+async def list_recordings(question: ListRecordings, deps: Deps) -> RecordingStates:
+    """More of a batch that is read in parts; raises `NotFound` once it is gone."""
+    async with deps.work() as work:
+        found = await work.recordings.states(
+            [question.batch_id], after=question.after, limit=_MOST_RECORDINGS + 1
         )
-        for one in shown
-    )
-    fitting = _fitting(batches)
-    return BatchViews(batches=fitting, next=_next(found, len(fitting)))
+        # Asked afterwards: a batch that is still there was whole when its recordings were read.
+        await work.batches.get(question.tenant, question.batch_id)
+        items, following = await _part(work, question.tenant, found.get(question.batch_id, []))
+    return RecordingStates(items=items, next=following)
 
 
-def _fitting(batches: tuple[BatchView, ...]) -> tuple[BatchView, ...]:
-    """As many batches as one message can carry, and at least one.
+async def show_recordings(question: ShowRecordings, deps: Deps) -> RecordingViews:
+    """As `list_recordings`, with everything the web page shows."""
+    async with deps.work() as work:
+        found = await work.recordings.views(
+            [question.batch_id], after=question.after, limit=_MOST_RECORDINGS + 1
+        )
+        await work.batches.get(question.tenant, question.batch_id)
+        shown, following = await _part(work, question.tenant, found.get(question.batch_id, []))
+    return RecordingViews(recordings=shown, next=following)
 
-    A batch that is too large by itself is shown, and the metadata that does not fit left out.
+
+def _limit(question: GetBatch | ListBatches | ShowBatches) -> int | None:
+    """How many recordings to read: one more than a part holds tells that there are more.
+
+    Who does not ask for parts (a gateway of an earlier version) would take one for the whole.
     """
-    count = _fit(batches)
-    return (_slim(batches[0]),) if count == 1 else batches[:count]
+    return _MOST_RECORDINGS + 1 if question.in_parts else None
 
 
-def _fit(batches: Sequence[BatchState | BatchView]) -> int:
-    """How many of the batches one message can carry; at least one, however large that is."""
-    size = 0
-    for count, batch in enumerate(batches):
-        size += len(batch.model_dump_json())
-        if size > _MOST_BYTES:
+def _state(batch: Batch, items: Mapping[str, Sequence[RecordingState]]) -> BatchState:
+    return BatchState(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        created_at=batch.created_at,
+        items=tuple(items.get(batch.batch_id, ())),
+    )
+
+
+def _view(batch: Batch, recordings: Mapping[str, Sequence[RecordingView]]) -> BatchView:
+    return BatchView(
+        batch_id=batch.batch_id,
+        status=batch.status,
+        created_at=batch.created_at,
+        recordings=tuple(recordings.get(batch.batch_id, ())),
+    )
+
+
+async def _part_of_state(work: Work, tenant: str, batch: BatchState) -> BatchState:
+    items, following = await _part(work, tenant, batch.items)
+    return batch.model_copy(update={"items": items, "next": following})
+
+
+async def _part_of_view(work: Work, tenant: str, batch: BatchView) -> BatchView:
+    recordings, following = await _part(work, tenant, batch.recordings)
+    return batch.model_copy(update={"recordings": recordings, "next": following})
+
+
+async def _part(work: Work, tenant: str, found: Sequence[R]) -> tuple[tuple[R, ...], Page | None]:
+    """As many recordings as one message can carry, and where the others begin."""
+    count = _fit(found)
+    if count == len(found):
+        return tuple(found), None
+    last = await work.recordings.find(tenant, found[count - 1].recording_id)
+    return tuple(found[:count]), Page(created_at=last.created_at, id=last.recording_id)
+
+
+def _fit(things: Sequence[BatchState | BatchView | RecordingState | RecordingView]) -> int:
+    """How many of the things one message can carry; at least one, however large that is."""
+    size, recordings = 0, 0
+    for count, thing in enumerate(things):
+        size += _size(thing)
+        recordings += _recordings_in(thing)
+        if size > _MOST_BYTES or recordings > _MOST_RECORDINGS:
             return max(count, 1)
-    return len(batches)
+    return len(things)
+
+
+def _size(thing: Contract) -> int:
+    return len(thing.model_dump_json().encode())
+
+
+def _recordings_in(thing: BatchState | BatchView | RecordingState | RecordingView) -> int:
+    if isinstance(thing, BatchState):
+        return len(thing.items)
+    return len(thing.recordings) if isinstance(thing, BatchView) else 1
 
 
 def _slim(batch: BatchView) -> BatchView:
+    """The whole batch, without the metadata that does not fit into one message."""
     size, shown = 0, []
     for recording in batch.recordings:
-        size += len(recording.model_dump_json())
+        size += _size(recording)
         fits = size <= _MOST_BYTES
         shown.append(recording if fits else recording.model_copy(update={"metadata": {}}))
     return batch.model_copy(update={"recordings": tuple(shown)})
@@ -144,30 +218,37 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     """Forget a batch at once and have its objects removed; raises `NotFound`."""
     async with deps.work() as work:
         batch = await work.batches.lock(question.tenant, question.batch_id)
-        uploads = await work.uploads.of_batch(batch.batch_id)
-        ids = [upload.upload_id for upload in uploads]
-        await _cancel_unfinished(work, uploads, question.actor, work.now())
-        await discard_uploads(work, batch.tenant, ids)
-        await _forget_direct(work, batch.batch_id, question.actor)
+        for uploads in _slices(await work.uploads.of_batch(batch.batch_id)):
+            _cancel_unfinished(work, uploads, question.actor, work.now())
+            await discard_uploads(work, batch.tenant, [upload.upload_id for upload in uploads])
+            await work.outbox.flush()
+        for direct in _slices(await work.direct.lock_batch(batch.batch_id)):
+            await _forget_direct(work, direct, question.actor)
+            await work.outbox.flush()
         await work.batches.delete(batch.batch_id)
         await work.commit()
     deps.wake_relay()
     return Done()
 
 
-async def _forget_direct(work: Work, batch_id: str, actor: str) -> None:
+def _slices(things: list[T]) -> Iterator[list[T]]:
+    """A statement that wrote all that is said of a large batch could run into its time limit."""
+    return (things[first : first + _AT_ONCE] for first in range(0, len(things), _AT_ONCE))
+
+
+async def _forget_direct(work: Work, uploads: list[Direct], actor: str) -> None:
     """Direct uploads go with their batch; those that ended are in it like all the others."""
-    found, now = await work.direct.lock_batch(batch_id), work.now()
-    for upload in (one for one in found if one.is_open):
+    now = work.now()
+    for upload in (one for one in uploads if one.is_open):
         _, changes = upload.move_to(UploadStatus.CANCELLED, reason="the batch was deleted")
         work.announce(changes, actor=actor, at=now)
         work.outbox.add(upload.discarded(), at=now)
-    ids = [one.upload_id for one in found]
+    ids = [one.upload_id for one in uploads]
     await work.uploads.bury(ids, now)
     await work.direct.remove(ids)
 
 
-async def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now: datetime) -> None:
+def _cancel_unfinished(work: Work, uploads: list[Upload], actor: str, now: datetime) -> None:
     """Tell subscribers of uploads that would never end otherwise."""
     unfinished = (UploadStatus.CREATED, UploadStatus.UPLOADING)
     for upload in (one for one in uploads if one.status in unfinished):

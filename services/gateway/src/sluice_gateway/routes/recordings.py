@@ -1,4 +1,4 @@
-"""The recordings door: presign, PUT, register, batch. Source document 000."""
+"""The recordings door: presign, PUT, register. Source document 000."""
 
 import math
 from http import HTTPStatus
@@ -8,8 +8,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
 
 from sluice_contracts.api import (
-    BatchAnswer,
-    BatchList,
     Poll,
     PresignAnswer,
     PresignedItem,
@@ -18,38 +16,23 @@ from sluice_contracts.api import (
     RecordingAnswerItem,
     RecordingsAnswer,
     RecordingsRequest,
-    ShownBatch,
-    ShownRecording,
 )
 from sluice_contracts.questions import (
-    BatchState,
-    BatchView,
-    DeleteBatch,
-    GetBatch,
     Idempotency,
-    ListBatches,
     PlannedUpload,
     Principal,
     RecordingItem,
-    RecordingView,
     RegisterRecordings,
-    ShowBatches,
 )
-from sluice_contracts.statuses import BatchStatus
 from sluice_gateway.domain import (
-    SCOPE_READ,
     SCOPE_WRITE,
     check_metadata,
-    decode_cursor,
-    encode_cursor,
     known_batch_id,
     promised_md5,
 )
 from sluice_gateway.routes.callers import require
 from sluice_gateway.routes.edge import (
-    CursorParam,
     EdgeDep,
-    LimitParam,
     base_url,
     body_schema,
     content_length,
@@ -57,7 +40,6 @@ from sluice_gateway.routes.edge import (
     fingerprint,
     header_idempotency,
     is_encoded,
-    link_next,
     read_json,
 )
 from sluice_gateway.routes.straight import StraightRoute, parameter
@@ -71,8 +53,6 @@ router = APIRouter(
 )
 
 Writer = Annotated[Principal, Depends(require(SCOPE_WRITE))]
-Reader = Annotated[Principal, Depends(require(SCOPE_READ))]
-PageReader = Annotated[Principal, Depends(require(SCOPE_READ, query_field="key"))]
 
 
 @router.post("/uploads/presign", openapi_extra=body_schema(PresignRequest))
@@ -180,99 +160,6 @@ async def register(request: Request, principal: Writer, edge: EdgeDep) -> Record
     return RecordingsAnswer(
         batch_id=batch.batch_id,
         status=batch.status,
-        items=_items(batch),
+        items=tuple(RecordingAnswerItem(**item.model_dump()) for item in batch.items),
         poll=Poll(href=f"/batches/{batch.batch_id}"),
-    )
-
-
-def _items(batch: BatchState) -> tuple[RecordingAnswerItem, ...]:
-    return tuple(RecordingAnswerItem(**item.model_dump()) for item in batch.items)
-
-
-def _answer(batch: BatchState) -> BatchAnswer:
-    return BatchAnswer(
-        batch_id=batch.batch_id,
-        status=batch.status,
-        created_at=batch.created_at,
-        items=_items(batch),
-    )
-
-
-@router.get("/batches/{batch_id}", responses={404: {"model": Problem}})
-async def get_batch(batch_id: str, principal: Reader, edge: EdgeDep) -> BatchAnswer:
-    """How far a batch is."""
-    question = GetBatch(tenant=principal.tenant, batch_id=known_batch_id(batch_id))
-    return _answer(await edge.deps.asker.ask(question))
-
-
-@router.get("/batches")
-async def list_batches(
-    request: Request,
-    response: Response,
-    principal: Reader,
-    edge: EdgeDep,
-    status: BatchStatus | None = None,
-    limit: LimitParam = 50,
-    cursor: CursorParam = None,
-) -> BatchList:
-    """Batches, newest first."""
-    question = ListBatches(
-        tenant=principal.tenant, status=status, after=decode_cursor(cursor), limit=limit
-    )
-    page = await edge.deps.asker.ask(question)
-    following = encode_cursor(page.next)
-    link_next(request, response, following)
-    return BatchList(items=tuple(_answer(one) for one in page.batches), next_cursor=following)
-
-
-@router.delete(
-    "/batches/{batch_id}",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses={404: {"model": Problem}},
-)
-async def delete_batch(batch_id: str, principal: Writer, edge: EdgeDep) -> Response:
-    """Forget a batch at once; its objects are removed soon after."""
-    question = DeleteBatch(
-        tenant=principal.tenant, batch_id=known_batch_id(batch_id), actor=principal.subject
-    )
-    await edge.deps.asker.ask(question)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-@router.get("/jsonui")
-async def show_batches(
-    request: Request,
-    response: Response,
-    principal: PageReader,
-    edge: EdgeDep,
-    limit: LimitParam = 50,
-    cursor: CursorParam = None,
-) -> tuple[ShownBatch, ...]:
-    """Batches with everything the web page shows, newest first."""
-    question = ShowBatches(tenant=principal.tenant, after=decode_cursor(cursor), limit=limit)
-    page = await edge.deps.asker.ask(question)
-    link_next(request, response, encode_cursor(page.next))
-    return tuple(_shown(batch) for batch in page.batches)
-
-
-def _shown(batch: BatchView) -> ShownBatch:
-    return ShownBatch(
-        batch_id=batch.batch_id,
-        status=batch.status,
-        created_at=batch.created_at,
-        recordings=tuple(_shown_recording(one) for one in batch.recordings),
-    )
-
-
-def _shown_recording(one: RecordingView) -> ShownRecording:
-    return ShownRecording(
-        recording_id=one.recording_id,
-        client_item_id=one.client_item_id,
-        status=one.status,
-        filename=one.filename,
-        metadata=one.metadata,
-        size_bytes=one.size_bytes,
-        content_type=one.content_type,
-        created_at=one.created_at,
-        media_url=f"/media/{one.recording_id}",
     )

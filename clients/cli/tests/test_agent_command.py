@@ -182,6 +182,12 @@ def test_exit_codes_say_how_a_single_run_ended(door: Door, folder: Path) -> None
     assert len(door.chunks) == 1
 
 
+def test_a_folder_that_cannot_be_looked_at_is_told_in_one_line(door: Door, folder: Path) -> None:
+    for path in (folder / "absent", folder / ("x" * 5000)):
+        done = run(door.site, path, "--once")
+        assert (done.returncode, done.stderr.count("\n")) == (USAGE, 1)
+
+
 def test_an_agent_loads_none_of_the_heavy_libraries() -> None:
     modules = ["typer", "pydantic", "httpx", "rich.console", "nats", "asyncio", "sluice_contracts"]
     code = (

@@ -38,6 +38,8 @@ def test_waits_double_up_to_the_longest_and_chance_takes_any_part() -> None:
     [
         (None, 0.0),
         ("7", 7.0),
+        ("²", 0.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0.0),
         ("Tue, 24 Nov 2026 10:00:30 GMT", 30.0),
         ("Tue, 24 Nov 2026 09:00:00 GMT", 0.0),
         ("soon", 0.0),

@@ -112,6 +112,8 @@ def test_what_one_server_has_is_sent_to_another_before_it_is_deleted(
         Answer(302, headers={"Location": "http://192.0.2.1/"}),
         Answer(413, b"<html>413 Request Entity Too Large</html>"),
         Answer(400, b"{}"),
+        Answer(500, b"[" * 50_000),
+        as_json({"detail": "half a pair: \ud800"}, 500),
         Answer(hang_up=True),
         Answer(200, b"<html>Welcome to our hotel</html>"),
         Answer(200, b'{"status": "ok"'),

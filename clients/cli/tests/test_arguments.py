@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sluice_cli.arguments import Options, parse
+from sluice_cli.arguments import Options, checked_batch_id, checked_key, checked_url, parse
 from sluice_cli.failures import UsageError
 
 REFS = [f"blob://s3/sluice/tenants/t/recordings/2026/11/24/rec_{n}/" for n in range(20)]
@@ -104,12 +105,109 @@ def test_key_and_server_come_from_the_environment(folder: Path) -> None:
         "create --api-key k --presign-json presign.json",
         "create --api-key k --presign-json presign.json --meta call1.json call2.json "
         "--idempotency-key short",
+        "create --api-key k --presign-json presign.json --meta call1.json call2.json "
+        "--idempotency-key no-text-\udcff",
         "poll --api-key k",
+        "poll --api-key k --batch-id " + "x" * 65,
+        "presign --api-key k --files call1.wav --batch-id " + "x" * 65,
+        "demo --api-key k --files call1.wav --meta call1.json --batch-id " + "x" * 65,
+        "presign --api-key k --files " + "x" * 5000,
+        "presign --api-key k --files call1.wav --out " + "x" * 5000,
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_sent(folder: Path, arguments: str) -> None:
     with pytest.raises(UsageError):
         options("--operation", *arguments.split())
+
+
+def test_an_empty_batch_is_no_batch_rather_than_a_new_one(folder: Path) -> None:
+    """As in `--batch-id "$BATCH_ID"`, where nothing was in the variable."""
+    with pytest.raises(UsageError, match="batch"):
+        options("--operation", "presign", *KEY, "--files", "call1.wav", "--batch-id", "")
+
+
+@pytest.mark.parametrize(
+    "batch_id", ["rb_\udcff", "rb_ü", ".", "..", "a/b", "a b", "rb_1\n", "%2e"]
+)
+def test_what_no_batch_can_be_called_is_refused(batch_id: str) -> None:
+    with pytest.raises(UsageError):
+        checked_batch_id(batch_id)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "http://",
+        "http://[::1",
+        "http://localhost:none",
+        "http://localhost:0",
+        "http://localhost:-1",
+        "http://localhost:99999",
+        "http://localhost:8000\n",
+        "http://localhost/\udcff",
+        "http://\udcff",
+        "http://xn--a",
+        "http://local host",
+        "http://localhost?tenant=t",
+        "http://localhost#top",
+        "http://localhost/" + "x" * 70_000,
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        checked_url(url)
+
+
+def test_a_server_may_have_a_path_and_any_name() -> None:
+    for url in ("http://[::1]:8000/sluice", "https://müsli.example", "http://127.0.0.1"):
+        assert checked_url(url + "/") == url
+
+
+@pytest.mark.parametrize("key", ["", "ключ", "a\nb", " a", "a ", "\udcff"])
+def test_a_key_that_is_none_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        checked_key(key)
+    assert not key.strip() or key not in str(refused.value)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "[-Infinity]"])
+def test_metadata_that_json_cannot_say_is_not_sent_as_something_else(
+    folder: Path, number: str
+) -> None:
+    (folder / "call1.json").write_text(f'{{"a": {number}}}')
+    with pytest.raises(UsageError, match=r"call1\.json"):
+        options(
+            *("--operation", "demo", *KEY, "--files", "call1.wav", "--meta", "call1.json"),
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"upload_url": "http://localhost:none/"},
+        {"upload_url": "/relative"},
+        {"required_headers": {"Content-Type": "ü"}},
+        {"required_headers": {"Content-Type": "a\nb"}},
+        {"required_headers": {"Content-\nType": "a"}},
+    ],
+)
+def test_a_presign_answer_somebody_spoiled_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    answer = json.loads((folder / "presign.json").read_text())
+    answer["items"][0] |= change
+    (folder / "presign.json").write_text(json.dumps(answer))
+    with pytest.raises(UsageError):
+        options(
+            *("--operation", "upload", "--presign-json", "presign.json"),
+            *("--files", "call1.wav", "call2.mp3"),
+        )
+
+
+def test_a_presign_answer_without_items_suits_nothing(folder: Path) -> None:
+    presigned(folder)
+    with pytest.raises(UsageError, match="differ in number"):
+        options("--operation", "upload", "--presign-json", "presign.json", "--files", "call1.wav")
 
 
 def test_an_unknown_operation_is_a_usage_error() -> None:

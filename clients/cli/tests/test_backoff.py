@@ -42,6 +42,8 @@ def test_a_problem_can_ask_to_be_repeated() -> None:
         ("Tue, 24 Nov 2026 10:00:30 GMT", 30.0),
         ("Tue, 24 Nov 2026 09:00:00 GMT", 0.0),
         ("whenever", None),
+        ("²", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, expected: float | None) -> None:

@@ -96,9 +96,24 @@ async def test_nobody_there_is_a_network_failure(site: Site) -> None:
             await calls.batch("rb_1")
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:none", "http://xn--a"])
+async def test_an_address_that_is_none_is_a_network_failure(url: str) -> None:
+    """Those a user gives are checked before; this one came from somewhere else."""
+    async with Client(url, "k", silent, 20.0) as calls:
+        with pytest.raises(NetworkError):
+            await calls.batch("rb_1")
+
+
 async def test_something_else_than_sluice_is_a_network_failure(site: Site) -> None:
     site.decide = lambda _asked: Answer(200, b"<html>hello</html>")
     async with client(site) as calls:
+        with pytest.raises(NetworkError):
+            await calls.batch("rb_1")
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_a_network_failure(site: Site) -> None:
+    site.decide = lambda _asked: Answer(200, b"no gzip", {"Content-Encoding": "gzip"})
+    async with client(site, patience=0.0) as calls:
         with pytest.raises(NetworkError):
             await calls.batch("rb_1")
 

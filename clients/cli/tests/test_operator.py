@@ -1,5 +1,6 @@
 """Replies of services, and what a replayed dead letter carries."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import cast
@@ -116,6 +117,12 @@ def test_a_letter_is_shown_with_what_the_parking_service_wrote() -> None:
     assert (row.deliveries, row.error) == ("5", "boom")
 
 
-def test_a_body_that_is_no_json_is_shown_in_base64() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff", b"", b"[NaN]", b"[1e999]", b'"\\ud800"', b"[" * 300 + b"]" * 300, b"[" * 100_000],
+)
+def test_a_body_that_is_no_json_is_shown_in_base64(body: bytes) -> None:
+    """Nor is what our own words for it could not be read again from."""
     assert LetterView.of(letter()).body == {"a": 1}
-    assert LetterView.of(letter(b"\xff")).body_base64 == "/w=="
+    shown = json.loads(LetterView.of(letter(body)).model_dump_json())
+    assert (shown["body"], shown["body_base64"]) == (None, base64.b64encode(body).decode())

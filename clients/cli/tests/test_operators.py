@@ -1,12 +1,13 @@
 """The operator commands when NATS says no: one clear line, and the exit code for a refusal."""
 
+import io
 import sys
 
 import pytest
 from nats.aio.client import Client as Connection
 
 from sluice_cli import commands, operators
-from sluice_cli.failures import ALL_DONE, NETWORK, REFUSED, RefusedError
+from sluice_cli.failures import ALL_DONE, NETWORK, REFUSED, SOME_FAILED, RefusedError
 from sluice_cli.reporting import Report
 from sluice_cli.rpc import Address
 
@@ -34,6 +35,17 @@ def test_a_wrong_password_is_a_refusal_told_once(
         "sluice: NATS does not let operator in with this password (unauthorized)"
     ]
     assert server.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("y\n", NETWORK), ("no\n", SOME_FAILED), ("", SOME_FAILED)]
+)
+def test_letters_are_dropped_after_a_yes_only(
+    answer: str, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+    nobody = ["--nats-url", "nats://127.0.0.1:1"]
+    assert exit_code(monkeypatch, "dlq", "drop", "1", *nobody) == expected
 
 
 def test_no_password_is_a_refusal_that_says_where_to_put_one(

@@ -1,66 +1,15 @@
 """`sluice-client` from its flags to its exit code, against a server that knows the five routes."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sluice_cli.operations import item_ids
-from sluice_cli.recordings import run
+from sluice_cli.recordings_run import run
 
-from .web import NOW, Answer, Asked, Site, as_json, problem
-
-BATCH = "rb_12345678"
-
-
-class Sluice:
-    """The recordings door, as far as a client can tell."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.statuses = ["queued", "processing", "completed"]
-        self.put: Callable[[str], Answer] = lambda _name: Answer(201)
-        self.registered: list[dict[str, Any]] = []
-
-    def __call__(self, asked: Asked) -> Answer:
-        if asked.method == "PUT":
-            return self.put(asked.path)
-        if asked.headers.get("x-api-key") != "test_12345":
-            return problem(401, "unauthorized")
-        if asked.path == "/uploads/presign":
-            return self._presign(json.loads(asked.body))
-        if asked.path == "/recordings":
-            self.registered.append(json.loads(asked.body))
-            return as_json(self._batch("pending") | {"poll": {"href": f"/batches/{BATCH}"}}, 202)
-        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        return as_json(self._batch(status))
-
-    def _presign(self, body: dict[str, Any]) -> Answer:
-        items = [
-            {
-                "temp_id": f"tmp_{number}",
-                "method": "PUT",
-                "upload_url": f"{self.site.url}/mock-upload/{number}?token=t",
-                "required_headers": {"Content-Type": item["contentType"]},
-                "blob_ref": f"blob://s3/b/rec_{number}/{item['filename']}",
-            }
-            for number, item in enumerate(body["items"])
-        ]
-        return as_json({"batch_id": BATCH, "expires_in_seconds": 600, "items": items})
-
-    def _batch(self, status: str) -> dict[str, Any]:
-        items = [
-            {
-                "client_item_id": item["client_item_id"],
-                "recording_id": f"rec_{number}0000000",
-                "status": "queued" if status == "pending" else status,
-            }
-            for number, item in enumerate(self.registered[-1]["items"] if self.registered else [])
-        ]
-        whole = "pending" if status == "queued" else status
-        return {"batch_id": BATCH, "status": whole, "created_at": NOW, "items": items}
+from .recordings_door import BATCH, Sluice
+from .web import Answer, Site, as_json, problem
 
 
 @pytest.fixture
@@ -71,9 +20,7 @@ def sluice(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sluic
         (tmp_path / name).write_bytes(name.encode() * 1000)
     for name in ("call1.json", "call2.json"):
         (tmp_path / name).write_text(json.dumps({"of": name}))
-    sluice = Sluice(site)
-    site.decide = sluice
-    return sluice
+    return Sluice(site)
 
 
 FILES = ["--files", "call1.wav", "call2.mp3"]
@@ -81,6 +28,17 @@ META = ["--meta", "call1.json", "call2.json"]
 KEY = ["--api-key", "test_12345"]
 UPLOAD = ["--operation", "upload", "--presign-json", "p.json", *FILES]
 PRESIGN = ["--operation", "presign", *KEY, *FILES, "--out", "p.json"]
+
+
+def no_text(folder: Path, name: str) -> str:
+    """Make a file whose name is not UTF-8."""
+    path = folder / name
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"sound")
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    return name
 
 
 def test_the_steps_of_the_source_document(
@@ -119,6 +77,53 @@ def test_json_is_one_document_a_line(sluice: Sluice, capsys: pytest.CaptureFixtu
     assert [line.get("status") for line in lines if "file" in line] == ["uploaded", "uploaded"]
     assert lines[-2]["status"] == "completed"
     assert "ui_url" in lines[-1]
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_names_that_are_no_text_are_sent_and_told_with_marks(
+    sluice: Sluice, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    odd = [no_text(tmp_path, f"{folder}/a\udcff.wav") for folder in ("one", "two")]
+    assert run(["--operation", "demo", *flags, *KEY, "--files", *odd, *META]) == 0
+    presigned = json.loads(sluice.site.asked[0].body)
+    assert [item["filename"] for item in presigned["items"]] == ["a\ufffd.wav"] * 2
+    (registered,) = sluice.registered
+    assert [item["client_item_id"] for item in registered["items"]] == ["a\ufffd", "a\ufffd-2"]
+    out = capsys.readouterr().out
+    if flags:
+        told = [json.loads(line).get("file") for line in out.splitlines()]
+        assert "one/a\ufffd.wav" in told
+    else:
+        assert "uploaded one/a\ufffd.wav" in out
+
+
+def test_a_name_that_is_no_text_can_be_refused(
+    sluice: Sluice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = no_text(tmp_path, "a\udcff.wav")
+    sluice.put = lambda path: problem(413, "too-large")
+    demo = ["--operation", "demo", "--json", *KEY, "--files", odd, "--meta", "call1.json"]
+    assert run(demo) == 3
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["file"], last["code"]) == ("a\ufffd.wav", "too-large")
+
+
+def test_another_number_of_items_than_files_is_no_answer_of_sluice(
+    sluice: Sluice, site: Site
+) -> None:
+    empty = {"batch_id": BATCH, "expires_in_seconds": 600, "items": []}
+    site.decide = lambda _asked: as_json(empty)
+    assert run(["--operation", "demo", *KEY, *FILES, *META]) == 4
+    assert len(site.asked) == 1
+
+
+def test_a_blob_that_is_none_cannot_be_registered(sluice: Sluice, tmp_path: Path) -> None:
+    assert run(PRESIGN) == 0
+    answer = json.loads((tmp_path / "p.json").read_text())
+    answer["items"][0]["blob_ref"] = ""
+    (tmp_path / "p.json").write_text(json.dumps(answer))
+    assert run(["--operation", "create", "--presign-json", "p.json", *KEY, *META]) == 2
+    assert sluice.registered == []
 
 
 def test_a_failed_recording_is_told_by_the_exit_code(sluice: Sluice) -> None:

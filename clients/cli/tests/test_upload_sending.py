@@ -133,6 +133,33 @@ async def test_all_bytes_arrive_once(site: Site, file: Path, in_parts: bool) -> 
     assert "x-api-key" not in next(one.headers for one in site.asked if one.method == "PUT")
 
 
+async def test_a_name_that_is_no_text_is_sent_and_told_with_marks(
+    site: Site, tmp_path: Path
+) -> None:
+    file = tmp_path / "a\udcff.wav"
+    try:
+        file.write_bytes(DATA)
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    World(site)
+    outcome = await send(file, site)
+    assert outcome.status == "uploaded"
+    assert json.loads(site.asked[0].body)["filename"] == "a\ufffd.wav"
+    assert json.loads(outcome.model_dump_json())["file"] == str(tmp_path / "a\ufffd.wav")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:none/", "http://xn--a/", "nowhere", ""])
+async def test_an_address_that_is_none_is_no_answer_of_sluice(
+    site: Site, file: Path, url: str
+) -> None:
+    world = World(site, in_parts=False)
+    put = {"expires_at": NOW, "put": {"url": url, "headers": {}}}
+    world.breaks["POST "] = [as_json(world.created() | put, 201)]
+    world.breaks[f"POST /{ID}/parts"] = [as_json(put)] * 50
+    outcome = await send(file, site, patience=0.3)
+    assert (outcome.status, outcome.exit_code) == ("failed", NETWORK)
+
+
 @pytest.mark.parametrize("in_parts", [True, False])
 async def test_urls_that_expired_are_asked_for_again(
     site: Site, file: Path, in_parts: bool
@@ -193,6 +220,16 @@ def _losing(world: World):  # type: ignore[no-untyped-def]
         return honest(world, sha256)
 
     return complete
+
+
+@pytest.mark.parametrize("refusing", ["POST ", f"POST /{ID}/complete"])
+async def test_a_file_that_was_refused_is_tried_again_by_the_next_run(
+    site: Site, file: Path, refusing: str
+) -> None:
+    world = World(site)
+    world.breaks[refusing] = [problem(403, "forbidden")]
+    assert (await send(file, site)).exit_code == REFUSED
+    assert (await send(file, site)).status == "uploaded"
 
 
 async def test_other_bytes_than_ours_are_no_success(site: Site, file: Path) -> None:

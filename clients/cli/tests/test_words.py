@@ -49,8 +49,9 @@ def test_durations_take_units() -> None:
     assert duration("90") == timedelta(seconds=90)
     assert duration("15m") == timedelta(minutes=15)
     assert duration("1h") == timedelta(hours=1)
-    with pytest.raises(typer.BadParameter):
-        duration("soon")
+    for text in ("soon", "²d", "999999d"):
+        with pytest.raises(typer.BadParameter):
+            duration(text)
 
 
 def test_a_kind_stands_for_its_type_of_event() -> None:

@@ -2,17 +2,20 @@
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from sluice_cli.backoff import PATIENCE_SECONDS
 from sluice_cli.failures import UsageError
+from sluice_cli.strict_json import read_json
 from sluice_contracts.api import MAX_ITEMS, PresignAnswer, PresignedItem
-from sluice_contracts.base import JsonObject
+from sluice_contracts.base import JsonObject, token
 
 DEFAULT_BASE_URL = "http://localhost:8000"
 OPERATIONS = ("presign", "upload", "create", "poll", "demo")
@@ -28,6 +31,9 @@ _NEEDS = {
 }
 # Longer names may have been cut by the server, so that they prove nothing.
 _COMPARABLE_LENGTH = 64
+_HIGHEST_PORT = 65_535
+# What comes through a header as it is: spaces at its ends would be taken off.
+_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
 @dataclass(frozen=True)
@@ -93,8 +99,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
     options = Options(
         operation=given.operation,
         base_url=checked_url(given.base_url),
-        api_key=checked_key(given.api_key),
-        batch_id=given.batch_id or (presigned.batch_id if presigned else None),
+        # To upload needs none.
+        api_key=checked_key(given.api_key) if given.api_key else "",
+        batch_id=_batch_id(given.batch_id, presigned),
         idempotency_key=_checked_idempotency_key(given.idempotency_key),
         files=tuple(_existing(name) for name in given.files),
         metas=tuple(read_metadata(Path(name)) for name in given.meta),
@@ -110,13 +117,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
 def check_pairs(options: Options) -> None:
     """Files, metadata and presigned items belong together by their order."""
     counts = {"--files": len(options.files), "--meta": len(options.metas)}
-    if options.presigned is not None and options.operation in ("upload", "create"):
-        counts["items in --presign-json"] = len(options.presigned.items)
     present = {name: count for name, count in counts.items() if count}
+    if options.presigned is not None and options.operation in ("upload", "create"):
+        present["items in --presign-json"] = len(options.presigned.items)
     if len(set(present.values())) > 1:
         told = ", ".join(f"{name}: {count}" for name, count in present.items())
         raise UsageError(f"these have to match one to one, but they differ in number ({told})")
-    if max(counts.values()) > MAX_ITEMS:
+    if max(present.values(), default=0) > MAX_ITEMS:
         raise UsageError(f"at most {MAX_ITEMS} files at once")
     if options.operation == "poll" and not options.batch_id:
         raise UsageError("--operation poll needs --batch-id")
@@ -151,60 +158,99 @@ def read_presigned(path: Path) -> PresignAnswer:
         answer = PresignAnswer.model_validate_json(_content(path))
     except ValidationError as error:
         raise UsageError(f"{path} is not the answer of a presign") from error
+    checked_batch_id(answer.batch_id)
     for item in answer.items:
-        checked_url(item.upload_url)
+        _check_address(item.upload_url)
+        for header in item.required_headers.items():
+            if not all(text.isascii() and text.isprintable() for text in header):
+                raise UsageError(f"{path} asks for a header that cannot be sent")
     return answer
 
 
 def read_metadata(path: Path) -> JsonObject:
     try:
-        return _METADATA.validate_json(_content(path))
-    except ValidationError as error:
+        return read_json(_METADATA, _content(path))
+    except ValueError as error:
         raise UsageError(f"{path} is not a JSON object") from error
 
 
 def _content(path: Path) -> bytes:
-    try:
+    with looking_at(path):
         return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _existing(name: str) -> Path:
     path = Path(name)
-    if not path.is_file():
-        raise UsageError(f"there is no file {name}")
-    return path
+    with looking_at(path):
+        if path.is_file():
+            return path
+    raise UsageError(f"there is no file {name}")
 
 
 def _writable(name: str | None) -> Path | None:
     if name is None:
         return None
     path = Path(name)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {name}")
-    return path
+    with looking_at(path):
+        if not path.is_dir() and path.absolute().parent.is_dir():
+            return path
+    raise UsageError(f"cannot write {name}")
+
+
+@contextmanager
+def looking_at(path: Path) -> Iterator[None]:
+    """A path that cannot be looked at, as one whose name is too long, is a mistake of the user."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise UsageError(f"{url} is not an address") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{url} is not an http or https address")
+    """The address of a server, which may have a path, and nothing behind it."""
+    _check_address(url)
+    if "?" in url or "#" in url:
+        raise UsageError(f"{url} is not the address of a server: leave out what is behind its path")
     return url.rstrip("/")
 
 
+def _check_address(url: str) -> None:
+    try:
+        parts = httpx.URL(url)
+        # A host that begins with "xn--" is looked at only when somebody asks for it.
+        has_host = bool(parts.host) and " " not in url
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise UsageError(f"{url} is not an address: {error}") from error
+    has_port = parts.port is None or 1 <= parts.port <= _HIGHEST_PORT
+    if parts.scheme not in ("http", "https") or not has_host or not has_port:
+        raise UsageError(f"{url} is not an http or https address")
+
+
 def checked_key(key: str) -> str:
-    if not key.isascii() or not key.isprintable():
-        raise UsageError("the API key holds characters that no key has")
+    """A key that fits into a header. It is a secret: no message repeats it."""
+    if not _KEY.fullmatch(key):
+        raise UsageError("the API key is empty, or holds characters that no key has")
     return key
 
 
+def checked_batch_id(batch_id: str) -> str:
+    """What a batch can be called: it becomes part of a path."""
+    try:
+        return token(batch_id)
+    except ValueError as error:
+        raise UsageError(f"no batch can be called {batch_id!r}") from error
+
+
+def _batch_id(given: str | None, presigned: PresignAnswer | None) -> str | None:
+    """An empty one was a mistake, where none at all asks for a new batch."""
+    if given is not None:
+        return checked_batch_id(given)
+    return presigned.batch_id if presigned else None
+
+
 def _checked_idempotency_key(key: str | None) -> str | None:
-    if key is not None and not 8 <= len(key) <= 255:
-        raise UsageError("--idempotency-key needs 8 to 255 characters")
+    if key is not None and not (8 <= len(key) <= 255 and key.isprintable()):
+        raise UsageError("--idempotency-key needs 8 to 255 characters that can be printed")
     return key
 
 

@@ -37,11 +37,11 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """What a `Retry-After` header asks for: a number of seconds or a date. Source: RFC 9110."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice_cli.backoff import PATIENCE_SECONDS, Patience
 from sluice_cli.failures import IntegrityError, NetworkError, RefusedError
+from sluice_cli.printing import as_text
 from sluice_cli.transport import Attempt, Notice, send
 from sluice_contracts.api import (
     API_KEY_HEADER,
@@ -89,7 +90,7 @@ class Client:
             body = _pieces(source, size, progress)
             try:
                 response = await self._http.put(item.upload_url, content=body, headers=headers)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 may_have_arrived = may_have_arrived or not isinstance(error, _NOT_CONNECTED)
                 raise
             may_have_arrived = may_have_arrived or response.is_server_error
@@ -105,7 +106,7 @@ class Client:
         else:
             outcome = "accepted" if response.status_code == httpx.codes.ACCEPTED else "uploaded"
         if await asyncio.to_thread(_fingerprint, source) != before:
-            raise IntegrityError(f"{source} changed while it was sent")
+            raise IntegrityError(f"{as_text(source)} changed while it was sent")
         return outcome
 
     async def register(self, request: RecordingsRequest) -> RecordingsAnswer:
@@ -183,7 +184,7 @@ async def _pieces(source: Path, size: int, progress: Progress) -> AsyncIterator[
         while sent < size:
             piece = await asyncio.to_thread(file.read, min(_PIECE, size - sent))
             if not piece:
-                raise IntegrityError(f"{source} became shorter while it was sent")
+                raise IntegrityError(f"{as_text(source)} became shorter while it was sent")
             sent += len(piece)
             progress(sent)
             yield piece

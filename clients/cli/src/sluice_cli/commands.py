@@ -18,7 +18,7 @@ from sluice_cli.printing import printable
 from sluice_cli.reconcile import Reconciler, reconcile
 from sluice_cli.reporting import Report
 from sluice_cli.upload.command import upload
-from sluice_cli.watch import Watch
+from sluice_cli.watch import Watch, checked_names
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,7 @@ app.add_typer(dlq.app, name="dlq")
 app.command()(upload)
 
 _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
 
 
 def run() -> None:
@@ -44,9 +45,11 @@ def run() -> None:
 def duration(text: str) -> timedelta:
     """A length of time such as `90`, `90s`, `15m`, `1h` or `2d`."""
     match = re.fullmatch(r"(\d{1,6})([smhd]?)", text)
-    if match is None:
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta.max
+    # A moment longer ago than all years there are could not be told.
+    if length > _LONGEST:
         raise typer.BadParameter("give a length of time such as 90s, 15m, 1h or 2d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return length
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
@@ -80,10 +83,11 @@ def watch(
     """Print every status change as it happens, until Ctrl-C, which ends it with exit code 0."""
     report = Report(as_json=as_json)
     url, key = checked_url(base_url), checked_key(api_key)
+    wanted_types, wanted_ids = checked_names(types or []), checked_names(ids or [])
 
     async def work() -> None:
         async with Client(url, key, report.notice) as client:
-            watching = Watch(client, report, types or [], ids or [])
+            watching = Watch(client, report, wanted_types, wanted_ids)
             if once:
                 await watching.once(after or 0)
             else:

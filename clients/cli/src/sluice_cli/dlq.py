@@ -1,5 +1,6 @@
 """`sluice dlq`: look at dead letters, replay them, drop them."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Annotated
@@ -19,8 +20,13 @@ from sluice_cli.reporting import Report, on_terminal
 
 app = typer.Typer(no_args_is_help=True, help="Messages that a service could not handle.")
 
-Sequence = Annotated[int, typer.Argument(min=1, metavar="SEQ", help="As shown by ls.")]
-OneOf = Annotated[int | None, typer.Argument(min=1, metavar="[SEQ]", help="As shown by ls.")]
+# What comes after a sequence has to fit into 64 bits as well.
+_LAST = 2**63 - 1
+
+Sequence = Annotated[int, typer.Argument(min=1, max=_LAST, metavar="SEQ", help="As shown by ls.")]
+OneOf = Annotated[
+    int | None, typer.Argument(min=1, max=_LAST, metavar="[SEQ]", help="As shown by ls.")
+]
 All = Annotated[bool, typer.Option("--all", help="Every letter there is now.")]
 
 Action = Callable[[Letters, DeadLetter], Awaitable[None]]
@@ -32,7 +38,7 @@ def list_letters(
     user: User = "operator",
     password: Password = None,
     password_file: PasswordFile = None,
-    after: Annotated[int, typer.Option(min=0, help="Go on behind this sequence.")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=_LAST, help="Go on behind this sequence.")] = 0,
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 200,
     as_json: Json = False,
 ) -> None:
@@ -107,8 +113,7 @@ def drop(
     """Delete dead letters for good."""
     _check_choice(sequence, everything)
     if not yes:
-        what = f"dead letter {sequence}" if sequence else "every dead letter"
-        typer.confirm(f"Delete {what} for good?", abort=True, err=True)
+        _ask(f"dead letter {sequence}" if sequence else "every dead letter")
 
     async def remove(letters: Letters, letter: DeadLetter) -> None:
         await letters.drop(letter.sequence)
@@ -119,6 +124,14 @@ def drop(
 
     where = operators.address(url, user, password, password_file)
     operators.operate(where, as_json=as_json, work=work)
+
+
+def _ask(what: str) -> None:
+    """Go on after a yes only. typer's own question takes Ctrl-C for a no."""
+    print(f"Delete {what} for good? [y/N]: ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise typer.Abort
 
 
 def _check_choice(sequence: int | None, everything: bool) -> None:

@@ -5,7 +5,6 @@ event id and leave it alone.
 """
 
 import base64
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +13,13 @@ import nats.errors
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from sluice_cli.failures import NetworkError, RefusedError
+from sluice_cli.strict_json import read_json
 from sluice_contracts.topology import DEAD_LETTERS
 
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 _PREFIX = "sluice-dlq-"
 # What parking wrote, and what NATS reads: neither belongs to the message.
 _NOT_REPLAYED = (_PREFIX, "nats-")
@@ -83,7 +84,7 @@ class LetterRow(BaseModel):
 
 
 class LetterView(BaseModel):
-    """A dead letter in full; a body that is no JSON comes in base64."""
+    """A dead letter in full; a body that is no JSON, or none we could say again, is in base64."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -98,7 +99,7 @@ class LetterView(BaseModel):
         body: JsonValue = None
         encoded = None
         try:
-            body = json.loads(letter.body)
+            body = read_json(_JSON, letter.body)
         except ValueError:
             encoded = base64.b64encode(letter.body).decode()
         return cls(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from sluice_contracts.api import PublicEvent
 
 # The server sends a heartbeat every 15 s; three missing ones mean that nobody is there.
 SILENCE_SECONDS = 45.0
+_SEQUENCE = re.compile(r"[0-9]{1,19}")
 
 
 class _LostError(NetworkError):
@@ -78,7 +80,7 @@ class LiveLog:
                         event = self._accept(received)
                         if event is not None:
                             yield event
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _LostError(str(broken(error))) from error
         raise _LostError("the stream ended")
 
@@ -88,7 +90,7 @@ class LiveLog:
             event = PublicEvent.model_validate_json(received.data)
         except ValidationError:
             self._notice(f"skipped an event of the unknown type {received.event}")
-            if received.last_id is not None and received.last_id.isdigit():
+            if received.last_id is not None and _SEQUENCE.fullmatch(received.last_id):
                 self._after = max(self._after, int(received.last_id))
             return None
         if event.sequence <= self._after:

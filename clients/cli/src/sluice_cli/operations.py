@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from sluice_cli.arguments import Options, blob_name
 from sluice_cli.client import Client
 from sluice_cli.content_types import content_type
-from sluice_cli.failures import ALL_DONE, SOME_FAILED, UsageError
+from sluice_cli.failures import ALL_DONE, SOME_FAILED, NetworkError, UsageError
+from sluice_cli.printing import as_text
 from sluice_cli.reporting import Report, on_terminal
 from sluice_cli.uploads import upload_all
 from sluice_contracts.api import (
@@ -69,11 +70,13 @@ async def presign(session: Session, *, show: bool) -> PresignAnswer:
     """Ask where to send the files; `--out` receives the answer exactly as it came."""
     options = session.options
     items = tuple(
-        PresignItem(filename=file.name, contentType=content_type(file.name))
+        PresignItem(filename=as_text(file.name), contentType=content_type(file.name))
         for file in options.files
     )
     request = PresignRequest(batch_id=options.batch_id, items=items)
     answer, content = await session.client.presign(request)
+    if len(answer.items) != len(items):
+        raise NetworkError(f"{len(items)} files were asked for, {len(answer.items)} presigned")
     if show:
         session.report.result(answer)
     if options.out is not None:
@@ -95,11 +98,14 @@ async def create(
     options = session.options
     batch_id = options.batch_id or presigned.batch_id
     refs = [item.blob_ref for item in presigned.items]
-    names = [file.name for file in files] or [blob_name(ref) for ref in refs]
-    items = tuple(
-        RecordingRequestItem(client_item_id=item_id, blob_ref=ref, data=data)
-        for item_id, ref, data in zip(item_ids(names), refs, options.metas, strict=True)
-    )
+    names = [as_text(file.name) for file in files] or [blob_name(ref) for ref in refs]
+    try:
+        items = tuple(
+            RecordingRequestItem(client_item_id=item_id, blob_ref=ref, data=data)
+            for item_id, ref, data in zip(item_ids(names), refs, options.metas, strict=True)
+        )
+    except ValidationError as error:
+        raise UsageError("what the presign answered cannot be registered") from error
     key = options.idempotency_key or default_key(batch_id, refs)
     answer = await session.client.register(
         RecordingsRequest(batch_id=batch_id, idempotency_key=key, items=items)

@@ -9,6 +9,7 @@ import nats.errors
 import typer
 from nats.aio.client import Client as Connection
 
+from sluice_cli.arguments import looking_at
 from sluice_cli.failures import INTERRUPTED, NetworkError, UsageError
 from sluice_cli.reporting import Report
 from sluice_cli.rpc import Address, connected
@@ -36,9 +37,10 @@ def address(url: str, user: str, password: str | None, password_file: Path | Non
     """Where to connect, with the password from whichever place has it."""
     if password is None and password_file is not None:
         try:
-            password = password_file.read_text().rstrip("\r\n")
-        except OSError as error:
-            raise UsageError(f"cannot read {password_file}: {error.strerror}") from error
+            with looking_at(password_file):
+                password = password_file.read_text("utf-8").rstrip("\r\n")
+        except UnicodeError as error:
+            raise UsageError(f"{password_file} holds no text in UTF-8") from error
     return Address(url=url, user=user, password=password)
 
 

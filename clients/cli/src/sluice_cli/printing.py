@@ -1,6 +1,13 @@
 """Text from elsewhere, made safe to print."""
 
+import os
 import unicodedata
+from pathlib import Path
+
+
+def as_text(name: str | Path) -> str:
+    """The name of a file, with marks where it is no text: such names come in no JSON."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def printable(text: str) -> str:

@@ -29,8 +29,12 @@ class Report:
         self._errors = Console(stderr=True, highlight=False)
 
     def result(self, model: BaseModel) -> None:
-        """A result as JSON: one line for programs, indented for people."""
-        print(model.model_dump_json(indent=None if self.as_json else 2), flush=True)
+        """A result as JSON: one line for programs, indented for people.
+
+        In ASCII, which comes through every encoding and moves no cursor.
+        """
+        indent = None if self.as_json else 2
+        print(model.model_dump_json(indent=indent, ensure_ascii=True), flush=True)
 
     def line(self, text: str) -> None:
         """A result in words; programs get theirs from `result`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -16,8 +17,13 @@ Notice = Callable[[str], None]
 
 # Sluice compared bytes and found others than were announced.
 _INTEGRITY_CODES = frozenset({"size-mismatch", "digest-mismatch", "checksum-mismatch"})
+# What httpx raises for an address or a header that is none, besides its own errors: letters that
+# no header holds, and a host whose "xn--" stands for nothing, are a UnicodeError.
+_SPOILED = (httpx.InvalidURL, UnicodeError)
+# No usable answer, for whatever reason.
+BROKEN = (httpx.RequestError, *_SPOILED)
 # A request that these spoil is wrong in itself; repeating it changes nothing.
-_HOPELESS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+_HOPELESS = (*_SPOILED, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
 def problem_of(response: httpx.Response) -> Problem | None:
@@ -44,14 +50,14 @@ def failure_of(response: httpx.Response) -> CommandError:
     return NetworkError(f"the server answered {status}{detail}")
 
 
-def broken(error: httpx.TransportError) -> NetworkError:
+def broken(error: Exception) -> NetworkError:
     """`error` in words, and where; some of httpx's carry no text of their own."""
     text = str(error) or type(error).__name__
-    try:
-        url = error.request.url
-    except RuntimeError:  # raised before there was a request
-        return NetworkError(text)
-    return NetworkError(f"{text} ({url.scheme}://{url.netloc.decode()})")
+    if isinstance(error, httpx.RequestError):
+        with suppress(RuntimeError):  # raised before there was a request
+            url = error.request.url
+            text += f" ({url.scheme}://{url.netloc.decode()})"
+    return NetworkError(text)
 
 
 async def send(attempt: Attempt, patience: Patience, notice: Notice) -> httpx.Response:
@@ -66,7 +72,7 @@ async def send(attempt: Attempt, patience: Patience, notice: Notice) -> httpx.Re
         retry_after = None
         try:
             response = await attempt()
-        except httpx.TransportError as error:
+        except BROKEN as error:
             failure: CommandError = broken(error)
             if isinstance(error, _HOPELESS):
                 raise failure from error

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice_cli.client import Client, Uploaded
 from sluice_cli.failures import ALL_DONE, SOME_FAILED, CommandError, UsageError, combined
+from sluice_cli.printing import as_text
 from sluice_cli.reporting import OpenTrack, Report
 from sluice_contracts.api import PresignedItem
 
@@ -68,19 +69,20 @@ def _while_open(
 
 async def _send(client: Client, report: Report, open_track: OpenTrack, pair: Pair) -> Outcome:
     item, file = pair
+    name = as_text(file)
     try:
         track = open_track(file.name, file.stat().st_size)
         status = await client.put(item, file, track)
     except OSError as error:
-        failure: CommandError = UsageError(f"cannot read {file}: {error.strerror}")
+        failure: CommandError = UsageError(f"cannot read {name}: {error.strerror}")
     except CommandError as error:
         failure = error
     else:
-        report.notice(f"{file}: {status}")
-        return Outcome(file=str(file), blob_ref=item.blob_ref, status=status)
-    report.notice(f"{file}: failed: {failure}")
+        report.notice(f"{name}: {status}")
+        return Outcome(file=name, blob_ref=item.blob_ref, status=status)
+    report.notice(f"{name}: failed: {failure}")
     return Outcome(
-        file=str(file),
+        file=name,
         blob_ref=item.blob_ref,
         status="failed",
         code=failure.code,
@@ -92,7 +94,7 @@ async def _send(client: Client, report: Report, open_track: OpenTrack, pair: Pai
 def _unfinished(pair: Pair) -> Outcome:
     item, file = pair
     return Outcome(
-        file=str(file), blob_ref=item.blob_ref, status="unfinished", exit_code=SOME_FAILED
+        file=as_text(file), blob_ref=item.blob_ref, status="unfinished", exit_code=SOME_FAILED
     )
 
 

@@ -1,15 +1,29 @@
 """`sluice watch`: the status changes of a tenant, as they happen."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from sluice_cli.client import Client
+from sluice_cli.failures import UsageError
 from sluice_cli.live import LiveLog
+from sluice_cli.process import has_reader
 from sluice_cli.reporting import Report
 from sluice_contracts.api import PublicEvent
 from sluice_contracts.facts import StatusChanged
 from sluice_contracts.statuses import Kind
 
 _PAGE = 200
+# Of all names in one query: servers take addresses of some ten thousand letters.
+_MOST_LETTERS = 8192
+
+
+def checked_names(names: Sequence[str]) -> Sequence[str]:
+    """Types or ids to ask for, which the server judges, if they can be sent there at all."""
+    if not all(name.isascii() and name.isprintable() for name in names):
+        raise UsageError("types and ids consist of ASCII letters, digits and signs")
+    if sum(map(len, names)) > _MOST_LETTERS:
+        raise UsageError("these are more types or ids than one request can name")
+    return names
 
 
 def full_types(names: Sequence[str]) -> list[str]:
@@ -39,19 +53,27 @@ class Watch:
         self._ids = ids
 
     async def forever(self, after: int | None) -> None:
-        """Print everything behind `after`, or from now on, until somebody interrupts."""
+        """Print everything behind `after`, or from now on, until somebody interrupts, or nobody
+        reads it any more."""
         # Without a place to go on from, what happens during an early disconnect would be lost.
         start = await self._newest() if after is None else after
         log = LiveLog(self._client, self._report.notice, start, types=self._types, ids=self._ids)
-        async for event in log.events():
-            self._print(event)
+        await self._show(log.events())
 
     async def once(self, after: int) -> None:
         """Print what there is behind `after`."""
-        async for event in self._history(after):
-            self._print(event)
+        await self._show(self._history(after))
 
-    async def _history(self, after: int) -> AsyncIterator[PublicEvent]:
+    async def _show(self, events: AsyncGenerator[PublicEvent]) -> None:
+        async with aclosing(events):
+            async for event in events:
+                if self._report.as_json:
+                    self._report.result(event)
+                self._report.line(describe(event))
+                if not has_reader():
+                    return
+
+    async def _history(self, after: int) -> AsyncGenerator[PublicEvent]:
         while True:
             page = await self._client.list_events(
                 after=after, limit=_PAGE, types=self._types, ids=self._ids
@@ -65,8 +87,3 @@ class Watch:
 
     async def _newest(self) -> int:
         return (await self._client.list_events(after=0, limit=1)).last_sequence
-
-    def _print(self, event: PublicEvent) -> None:
-        if self._report.as_json:
-            print(event.model_dump_json(), flush=True)
-        self._report.line(describe(event))

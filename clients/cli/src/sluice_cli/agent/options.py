@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("folder", type=Path, metavar="DIR", help="where the recorder writes its chunks")
     add("--device-id", type=UUID, metavar="UUID", help="the device (SLUICE_DEVICE_ID)")
     add("--token", help="its token (SLUICE_DEVICE_TOKEN, which other users cannot see)")
-    add("--token-file", type=Path, metavar="PATH", help="holds the token (…_TOKEN_FILE)")
+    add("--token-file", type=Path, metavar="PATH", help="holds it (SLUICE_DEVICE_TOKEN_FILE)")
     add("--point-id", type=UUID, metavar="UUID", help="where it stands; by default the server says")
     add("--register-id", type=UUID, metavar="UUID", help="goes with --point-id")
     add("--base-url", help=f"the server (SLUICE_BASE_URL; default {DEFAULT_BASE_URL})")
@@ -79,7 +79,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """
     given = build_parser().parse_args(arguments)
     folder: Path = given.folder
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise AgentError(f"cannot read {folder}: {error.strerror}") from error
+    if not is_folder:
         raise AgentError(f"there is no folder {folder}")
     if given.codec is not None and not _CODEC.fullmatch(given.codec):
         raise AgentError("a codec is at most 32 letters, digits, '.', '_' or '-'")

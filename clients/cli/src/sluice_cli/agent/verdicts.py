@@ -8,6 +8,7 @@ from uuid import UUID
 from sluice_cli.agent.endings import INTEGRITY, NETWORK
 from sluice_cli.agent.entries import Entry
 from sluice_cli.agent.pace import retry_after_seconds
+from sluice_cli.printing import printable
 
 # The request is wrong in itself: the same file would be refused again.
 _HOPELESS = frozenset({400, 413, 415, 422})
@@ -79,7 +80,7 @@ def read_reply(status: int, content: bytes, retry_after: str | None) -> Reply:
     """A reply; whatever is no JSON object counts as an empty one."""
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     wait = retry_after_seconds(retry_after, datetime.now(UTC))
     return Reply(status, body if isinstance(body, dict) else {}, wait)
@@ -127,7 +128,7 @@ def problem_of(reply: Reply) -> str:
     """A problem document on one line, or the status when something else answered."""
     detail, code = reply.body.get("detail"), reply.body.get("code")
     if isinstance(detail, str):
-        return f"{detail} ({code or reply.status})"
+        return printable(f"{detail} ({code or reply.status})")
     if reply.status < 300:
         return f"what answered {reply.status} is not Sluice"
     return f"the server answered {reply.status}"

@@ -10,7 +10,13 @@ from typing import Annotated
 import typer
 
 from sluice_cli import interrupts
-from sluice_cli.arguments import DEFAULT_BASE_URL, checked_key, checked_url
+from sluice_cli.arguments import (
+    DEFAULT_BASE_URL,
+    checked_batch_id,
+    checked_key,
+    checked_url,
+    looking_at,
+)
 from sluice_cli.backoff import PATIENCE_SECONDS
 from sluice_cli.failures import NETWORK, UsageError, combined
 from sluice_cli.operators import Json
@@ -80,7 +86,7 @@ def upload(
         jobs=jobs,
         base_url=checked_url(base_url),
         api_key=checked_key(api_key),
-        batch_id=batch_id,
+        batch_id=None if batch_id is None else checked_batch_id(batch_id),
         ledger=ledger or default_path(),
         patience=timeout,
     )
@@ -96,9 +102,12 @@ def upload(
 
 
 def _watchable(folder: Path | None) -> Path | None:
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}")
-    return folder
+    if folder is None:
+        return None
+    with looking_at(folder):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"there is no folder {folder}")
 
 
 class Uploads:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice_cli.backoff import PATIENCE_SECONDS, Patience
 from sluice_cli.failures import NetworkError, RefusedError
-from sluice_cli.transport import Attempt, Notice, broken, send
+from sluice_cli.transport import BROKEN, Attempt, Notice, broken, send
 from sluice_contracts.api import (
     API_KEY_HEADER,
     CompleteRequest,
@@ -114,7 +114,7 @@ class Door:
             body = _slices(body)
         try:
             response = await self._http.put(url, content=body, headers=headers)
-        except httpx.TransportError as error:
+        except BROKEN as error:
             raise broken(error) from error
         if not response.is_success:
             raise NetworkError(f"the object store answered {response.status_code}")

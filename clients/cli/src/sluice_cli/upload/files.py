@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sluice_cli.arguments import looking_at
 from sluice_cli.failures import IntegrityError, UsageError
+from sluice_cli.printing import as_text
 
 _PIECE = 1024**2
 
@@ -32,14 +34,13 @@ class Source:
     @property
     def filename(self) -> str:
         """Its name as text: a name that is none is sent with marks where it is not."""
-        return os.fsencode(self.path.name).decode(errors="replace")
+        return as_text(self.path.name)
 
 
 def look_at(path: Path, shown: str | None = None) -> Source:
     """Raises `OSError` when there is no such file any more."""
     state = path.stat()
-    name = os.fsencode(shown or path.name).decode(errors="replace")
-    return Source(path, name, state.st_size, state.st_mtime_ns)
+    return Source(path, as_text(shown or path.name), state.st_size, state.st_mtime_ns)
 
 
 def find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
@@ -52,10 +53,13 @@ def find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
         UsageError: something named is not there.
     """
     for path in paths:
-        if path.is_dir():
+        with looking_at(path):
+            is_folder = path.is_dir()
+            source = look_at(path.absolute()) if path.is_file() else None
+        if is_folder:
             yield from below(path, unreadable)
-        elif path.is_file():
-            yield look_at(path.absolute())
+        elif source is not None:
+            yield source
         else:
             raise UsageError(f"there is no file or folder {path}")
 
@@ -115,6 +119,6 @@ class Reader:
         except OSError as error:
             raise unread(error) from error
         if len(data) < length:
-            raise IntegrityError(f"{self._source.path} became shorter while it was sent")
+            raise IntegrityError(f"{self._source.shown} became shorter while it was sent")
         self._digest.update(data)
         return data

@@ -1,6 +1,5 @@
 """From a file to a registered upload, wherever an earlier attempt broke off."""
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +15,7 @@ from sluice_cli.failures import (
     RefusedError,
     UsageError,
 )
+from sluice_cli.printing import as_text
 from sluice_cli.reporting import OpenTrack, Track
 from sluice_cli.upload.door import Door
 from sluice_cli.upload.files import Source, look_at, unread
@@ -51,7 +51,7 @@ def unseen(error: OSError) -> Outcome:
     """Of a folder that nobody could look into: nobody knows what is in it."""
     failure = unread(error)
     return Outcome(
-        file=os.fsencode(error.filename or "").decode(errors="replace"),
+        file=as_text(error.filename or ""),
         status="failed",
         size_bytes=0,
         code=failure.code,
@@ -210,7 +210,7 @@ class Filing:
     def _outcome(self, status: str, **more: object) -> Outcome:
         return Outcome.model_validate(
             {
-                "file": str(self._source.path),
+                "file": as_text(self._source.path),
                 "status": status,
                 "upload_id": self._upload_id,
                 "size_bytes": self._source.size_bytes,

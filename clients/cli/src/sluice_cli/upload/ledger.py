@@ -110,7 +110,14 @@ class Ledger:
 
 
 def default_path() -> Path:
-    """Where the ledger lies when nobody says. Source: XDG Base Directory Specification."""
+    """Where the ledger lies when nobody says. Source: XDG Base Directory Specification.
+
+    Raises:
+        UsageError: it cannot be told whose home this is.
+    """
     state = os.environ.get("XDG_STATE_HOME")
-    home = Path(state) if state else Path.home() / ".local" / "state"
+    try:
+        home = Path(state) if state else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise UsageError("there is no home directory to keep a ledger in; give --ledger") from error
     return home / "sluice" / "uploads.db"

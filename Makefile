@@ -88,10 +88,13 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(UV_REQUIREMENT)'
 
 # The build backend (hatchling, which makes editables) is in the lock, so building the members asks the index for nothing.
+# Compiled here, once: a stack starts nine processes, and where Python may keep no bytecode
+# (PYTHONDONTWRITEBYTECODE) each would compile all it imports.
 $(INSTALLED): requirements.lock $(PROJECTS) | $(BIN)/python $(UV)
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation \
 		$(addprefix --editable ./,$(MEMBERS))
+	$(BIN)/python -m compileall -q $(MEMBERS)
 	@touch $@
 
 $(PAGE_INSTALLED): $(addprefix tests/page/,requirements.lock package-lock.json) | $(BIN)/python $(UV)

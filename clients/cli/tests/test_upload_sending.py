@@ -300,3 +300,17 @@ async def test_an_answer_nobody_heard_is_asked_for_again(site: Site, file: Path)
     assert (await send(file, site)).status == "uploaded"
     keys = {one.headers["idempotency-key"] for one in site.asked if one.path.endswith("uploads")}
     assert len(keys) == 1
+
+
+async def test_a_file_that_is_named_otherwise_than_before_is_another_upload(
+    site: Site, file: Path
+) -> None:
+    """Where its first upload was created, and nobody heard of it."""
+    world = World(site)
+    world.breaks["POST "] = [problem(403, "forbidden"), problem(422, "idempotency-key-reused")]
+    assert (await send(file, site)).exit_code == REFUSED
+    assert (await send(file, site)).status == "uploaded"
+    first, again, other = (
+        one.headers["idempotency-key"] for one in site.asked if one.path.endswith("uploads")
+    )
+    assert first == again != other

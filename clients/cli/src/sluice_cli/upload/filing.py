@@ -19,7 +19,7 @@ from sluice_cli.printing import as_text
 from sluice_cli.reporting import OpenTrack, Track
 from sluice_cli.upload.door import Door
 from sluice_cli.upload.files import Source, look_at, unread
-from sluice_cli.upload.ledger import Ledger
+from sluice_cli.upload.ledger import Entry, Ledger
 from sluice_cli.upload.sending import PartsOf, Slots, Stopped, send_whole
 from sluice_contracts.api import UploadCreated, UploadRequest, UploadState
 
@@ -137,14 +137,22 @@ class Filing:
                 self._upload_id = entry.upload_id
                 return None, found
             entry = None
-        entry = entry or ledger.begin(self._source)
-        created = await door.create(self._request(), entry.idempotency_key)
+        try:
+            created = await self._create(entry or ledger.begin(self._source))
+        except RefusedError as refusal:
+            if refusal.code != "idempotency-key-reused":
+                raise
+            # An earlier run named the file by another folder, and never heard what it became.
+            created = await self._create(ledger.begin(self._source))
         ledger.began(self._source, created.upload_id)
         self._upload_id = created.upload_id
         if created.put is None and created.multipart is None:
             # The answer of an earlier run that nobody heard; the upload went on without it.
             return None, await door.state(created.upload_id)
         return created, None
+
+    async def _create(self, entry: Entry) -> UploadCreated:
+        return await self._desk.door.create(self._request(), entry.idempotency_key)
 
     def _request(self) -> UploadRequest:
         source = self._source

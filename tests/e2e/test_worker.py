@@ -142,3 +142,14 @@ async def test_a_task_whose_call_was_deleted_is_dropped(own: Stack, boss: Accoun
     assert (await boss.http.delete(f"/api/v1/calls/{call_id}")).status_code == 204
     async with worker(own):
         await done(own)
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"{}"])
+async def test_a_task_nobody_can_do_stops_no_other(own: Stack, boss: Account, body: bytes) -> None:
+    subject = "sluice.task.v1.transcription.normal.junk"
+    async with bus(own, "operator") as connection:
+        await connection.jetstream().publish(subject, body, stream=TASKS.name)
+    call_id = await uploaded(boss, mp3())
+    async with worker(own) as one:
+        await reached(boss, call_id, "completed")
+        assert one.returncode is None

@@ -35,7 +35,7 @@ def filling(batch_id: str, many: int, at: str = "2026-11-20T12:00:00Z") -> str:
 
 
 def sending(batch_id: str, many: int, at: str = "2026-11-20T12:00:00Z") -> str:
-    """SQL that leaves so many direct uploads in a batch, none of which is sent yet."""
+    """SQL that leaves so many direct uploads in a batch; every hundredth is not sent yet."""
     name = batch_id.removeprefix("rb_")
     return f"""
         with numbered as (
@@ -45,6 +45,7 @@ def sending(batch_id: str, many: int, at: str = "2026-11-20T12:00:00Z") -> str:
         insert into direct_uploads (upload_id, tenant, batch_id, recording_id, filename,
             content_type, bucket, key, metadata, status, sequence, created_at, created_by, deadline)
         select 'upl_' || id, 'dev', '{batch_id}', 'rec_' || id, id || '.wav', 'audio/wav', 'media',
-            'tenants/dev/' || id, '{{}}', 'created', 1, '{at}', 'me', '{at}'
+            'tenants/dev/' || id, '{{}}',
+            case when n % 100 = 0 then 'created' else 'registered' end, 1, '{at}', 'me', '{at}'
         from numbered
     """

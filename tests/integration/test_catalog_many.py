@@ -16,7 +16,8 @@ from sluice_contracts.questions import DeleteBatch
 from sluice_runtime.database import make_engine
 from tests.integration.many_recordings import filling, sending
 
-MANY = 70_000
+MANY = 66_000
+OPEN = MANY // 100
 BATCH, OTHER = "rb_large000", "rb_other000"
 
 
@@ -55,5 +56,5 @@ async def test_a_batch_of_any_size_is_deleted(engine: AsyncEngine) -> None:
         assert await _count(engine, table) == 1
     assert await _count(engine, "tombstones") == 2 * MANY
     assert await _count(engine, "objects where state = 'discarded'") == MANY
-    assert await _count(engine, "outbox where subject like '%.object.discarded.%'") == 2 * MANY
-    assert await _count(engine, "outbox where subject like '%.upload.status_changed.%'") == MANY
+    assert await _count(engine, "outbox where subject like '%.object.discarded.%'") == MANY + OPEN
+    assert await _count(engine, "outbox where subject like '%.upload.status_changed.%'") == OPEN

@@ -49,7 +49,7 @@ check: $(INSTALLED) ## Format, lint, types, layers, unit tests; no server needed
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest libs services clients
+	$(BIN)/pytest -n $(N) libs services clients
 
 ##@ With real servers
 test: $(INSTALLED) $(PAGE_INSTALLED) ## Tests on real servers, started for them; narrow with T=path

@@ -17,6 +17,7 @@ from sqlalchemy import MetaData
 from sluice_contracts.topology import EVENTS, TASKS
 from sluice_runtime import relay as module
 from sluice_runtime.database import outbox_table
+from sluice_runtime.errors import Unavailable
 from sluice_runtime.relay import Relay, Rows, by_stream
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -90,6 +91,7 @@ def rows(count: int, subject: str = FACT, first: int = 0) -> Rows:
             headers={"Nats-Msg-Id": f"e{n}"},
             aggregate_id=f"a{n % 7}",
             created_at=NOW,
+            looked_at=NOW + timedelta(seconds=9),
         )
         for n in range(first, first + count)
     ]
@@ -112,9 +114,8 @@ class FakeOutbox:
         found = [row for row in self.rows if row.subject.startswith(prefixes) == wants_these]
         return found[:500]
 
-    async def execute(self, question: Any) -> Any:
-        answer = NOW + timedelta(seconds=9) if "now()" in str(question) else True
-        return SimpleNamespace(scalar_one=lambda: answer)
+    async def execute(self, _question: Any) -> Any:
+        return SimpleNamespace(scalar_one=lambda: True)
 
 
 class RelayOf(Relay):
@@ -261,3 +262,29 @@ async def test_a_bus_that_goes_and_comes_is_given_all_that_waits() -> None:
         bus.is_connected = True
         await until(lambda: not outbox.rows)
     assert sorted(bus.confirmed) == sorted(f"e{n}" for n in range(61))
+
+
+async def test_a_relay_that_is_told_to_end_does_although_a_turn_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task group whose tasks fail forgets that it was cancelled."""
+    bus, outbox = FakeBus(), FakeOutbox(*rows(1))
+    ending = asyncio.Event()
+
+    class Failing(RelayOf):
+        async def _publish_to(self, stream: str, rows: Rows) -> list[int]:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ending.set()
+                raise Unavailable("the bus is away") from None
+            return []
+
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.01)
+    task = asyncio.create_task(Failing(bus, outbox).run())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert ending.is_set()
+    assert done
+    assert task.cancelled()

@@ -59,7 +59,8 @@ class Relay:
     def __init__(self, engine: AsyncEngine, table: Table, broker: NatsBroker) -> None:
         self._engine = engine
         self._broker = broker
-        waiting = select(table).order_by(table.c.position).limit(_BATCH)
+        looked_at = func.now().label("looked_at")
+        waiting = select(table, looked_at).order_by(table.c.position).limit(_BATCH)
         patterns = bindparam("patterns", type_=ARRAY(Text))
         self._waiting = waiting.where(table.c.subject.not_like(all_(patterns)))
         self._waiting_apart = waiting.where(table.c.subject.like(any_(patterns)))
@@ -82,7 +83,8 @@ class Relay:
                 await self._lead()
             except* Unavailable as errors:
                 log.warning("relay waits", error=repr(errors.exceptions[0]))
-                await asyncio.sleep(_RETRY_SECONDS)
+            _end_if_asked_to()
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as tasks, self._session() as session:
@@ -90,6 +92,8 @@ class Relay:
                 while True:
                     if (await session.execute(_LOCK)).scalar_one():
                         break
+                    # Whoever leads tells.
+                    OUTBOX_AGE.set(0)
                     await asyncio.sleep(_RETRY_SECONDS)
                 self._apart.clear()
                 while True:
@@ -111,8 +115,8 @@ class Relay:
         self._woken.clear()
         patterns = [one for stream in self._apart for one in _PATTERNS[stream]]
         rows = await session.ask(self._waiting, {"patterns": patterns})
+        OUTBOX_AGE.set(max(_age(rows), *self._apart.values(), 0))
         if not rows:
-            OUTBOX_AGE.set(max(self._apart.values(), default=0))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
             return
@@ -127,7 +131,7 @@ class Relay:
             if turn.done() and len(turn.result()) == len(streams[stream]):
                 published += turn.result()
             else:
-                self._apart[stream] = 0
+                self._apart[stream] = _age(streams[stream])
                 tasks.create_task(self._relay_apart(stream, streams[stream], turn))
         if published:
             await session.ask(self._delete, {"positions": published})
@@ -144,14 +148,12 @@ class Relay:
                 published = await turn
                 await session.ask(self._delete, {"positions": published})
                 if len(published) < len(rows):
-                    now = (await session.execute(select(func.now()))).scalar_one()
-                    self._apart[stream] = (now - rows[0].created_at).total_seconds()
-                    OUTBOX_AGE.set(max(self._apart.values()))
                     await asyncio.sleep(_RETRY_SECONDS)
                 elif len(rows) < _BATCH and clock() - begun < _PATIENCE_SECONDS:
                     break
                 begun = clock()
                 rows = await session.ask(self._waiting_apart, {"patterns": _PATTERNS[stream]})
+                self._apart[stream] = _age(rows)
                 turn = self._publish_to(stream, rows)
         del self._apart[stream]
 
@@ -196,12 +198,24 @@ class Relay:
         return published
 
 
+def _end_if_asked_to() -> None:
+    """A task group whose tasks failed forgets that it was cancelled as well."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def by_stream(rows: Rows) -> Mapping[str, Rows]:
     """Rows by the name of the stream they go to, in their order."""
     streams: dict[str, list[Any]] = {}
     for row in rows:
         streams.setdefault(stream_of(row.subject).name, []).append(row)
     return streams
+
+
+def _age(rows: Rows) -> float:
+    """How long the oldest of the rows waits, in seconds."""
+    return (rows[0].looked_at - rows[0].created_at).total_seconds() if rows else 0
 
 
 def _letter(row: Any) -> Letter:

@@ -60,6 +60,11 @@ class TestFinding:
         found = [source.shown for source in find([tmp_path], fail)]
         assert found == ["a.wav", "b/2.wav", "b/deep/1.wav"]
 
+    def test_what_is_named_twice_is_found_once(self, tmp_path: Path) -> None:
+        write(tmp_path / "b/1.wav")
+        named = [tmp_path, tmp_path / "b", tmp_path / "b/1.wav"]
+        assert [source.shown for source in find(named, fail)] == ["b/1.wav"]
+
     def test_what_is_named_is_taken_even_if_hidden(self, tmp_path: Path) -> None:
         hidden = write(tmp_path / ".hidden.wav")
         assert [source.path for source in find([hidden], fail)] == [hidden]
@@ -101,7 +106,9 @@ class TestLedger:
             assert ledger.find(source) is None
             begun = ledger.begin(source)
             assert ledger.find(source) == begun
-            ledger.began(source, "upl_1")
+            ledger.began(source, "the key of another run", "upl_2")
+            assert ledger.find(source) == begun
+            ledger.began(source, begun.idempotency_key, "upl_1")
         with closing(Ledger(where, "http://s", None)) as ledger:
             found = ledger.find(source)
             assert found is not None

@@ -44,7 +44,7 @@ def look_at(path: Path, shown: str | None = None) -> Source:
 
 
 def find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
-    """The files named, and those in the folders named, however deep, by name.
+    """The files named, and those in the folders named, however deep, by name; each of them once.
 
     What is hidden is left out: it is mostly not finished, or not meant. `unreadable` is told of
     what could not be looked into.
@@ -52,6 +52,14 @@ def find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
     Raises:
         UsageError: something named is not there.
     """
+    seen: set[Path] = set()
+    for source in _find(paths, unreadable):
+        if source.path not in seen:
+            seen.add(source.path)
+            yield source
+
+
+def _find(paths: Sequence[Path], unreadable: Unreadable) -> Iterator[Source]:
     for path in paths:
         with looking_at(path):
             is_folder = path.is_dir()

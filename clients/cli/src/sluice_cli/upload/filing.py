@@ -129,27 +129,42 @@ class Filing:
 
     async def _begin(self) -> tuple[UploadCreated | None, UploadState | None]:
         """A new upload, or what the server knows of the one an earlier run began."""
-        ledger, door = self._desk.ledger, self._desk.door
+        found = await self._begun()
+        if found is not None:
+            return None, found
+        ledger = self._desk.ledger
         entry = ledger.find(self._source)
-        if entry is not None and entry.upload_id is not None:
-            found = await door.state(entry.upload_id)
-            if found is not None and found.status in (*_OPEN, "registered"):
-                self._upload_id = entry.upload_id
-                return None, found
-            entry = None
+        if entry is None or entry.upload_id is not None:
+            entry = ledger.begin(self._source)
         try:
-            created = await self._create(entry or ledger.begin(self._source))
+            created = await self._create(entry)
         except RefusedError as refusal:
             if refusal.code != "idempotency-key-reused":
                 raise
-            # An earlier run named the file by another folder, and never heard what it became.
-            created = await self._create(ledger.begin(self._source))
-        ledger.began(self._source, created.upload_id)
+            # Another run names the file by another folder. Either it is heard of by now, or what
+            # was created under that name never will be, and nothing is sent to it.
+            found = await self._begun()
+            if found is not None:
+                return None, found
+            entry = ledger.begin(self._source)
+            created = await self._create(entry)
+        ledger.began(self._source, entry.idempotency_key, created.upload_id)
         self._upload_id = created.upload_id
         if created.put is None and created.multipart is None:
             # The answer of an earlier run that nobody heard; the upload went on without it.
-            return None, await door.state(created.upload_id)
+            return None, await self._desk.door.state(created.upload_id)
         return created, None
+
+    async def _begun(self) -> UploadState | None:
+        """What the server knows of the upload the ledger has, if it can go on or is done."""
+        entry = self._desk.ledger.find(self._source)
+        if entry is None or entry.upload_id is None:
+            return None
+        found = await self._desk.door.state(entry.upload_id)
+        if found is None or found.status not in (*_OPEN, "registered"):
+            return None
+        self._upload_id = entry.upload_id
+        return found
 
     async def _create(self, entry: Entry) -> UploadCreated:
         return await self._desk.door.create(self._request(), entry.idempotency_key)

@@ -81,12 +81,13 @@ class Ledger:
             )
         return entry
 
-    def began(self, source: Source, upload_id: str) -> None:
-        """The server answered: the file is this upload."""
+    def began(self, source: Source, idempotency_key: str, upload_id: str) -> None:
+        """The server answered: what was asked for under this key is this upload."""
         with self._usable():
             self._db.execute(
-                "update uploads set upload_id = ? where server = ? and batch_id = ? and path = ?",
-                (upload_id, *self._key(source)),
+                "update uploads set upload_id = ? where server = ? and batch_id = ? and path = ?"
+                " and idempotency_key = ?",
+                (upload_id, *self._key(source), idempotency_key),
             )
 
     def forget(self, source: Source) -> None:

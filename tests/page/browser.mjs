@@ -2,7 +2,7 @@
 
 import { Browser } from "happy-dom";
 
-const PATIENCE_MILLISECONDS = 120_000;
+const PATIENCE_MILLISECONDS = 60_000;
 const LOOK_MILLISECONDS = 50;
 
 /** Opens the page at an address, and closes it when the test ends. */
@@ -64,6 +64,12 @@ class Page {
 
   batch(id) {
     return this.batches.find((each) => each.id === id);
+  }
+
+  /** The batch, once it and each recording in it is completed; one may be told before the other. */
+  completed(id) {
+    const batch = this.batch(id);
+    return [batch, ...(batch?.recordings ?? [])].every((each) => each?.status === "completed") ? batch : null;
   }
 
   /** Where the files stand that were sent from here. */

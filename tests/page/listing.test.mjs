@@ -33,7 +33,7 @@ test("what others upload and delete is seen without reloading", async (t) => {
   const page = await open(t, `${url}/ui?key=${key}`);
   await page.until(() => page.isLive, "live");
   const id = await record("elsewhere.wav");
-  await page.until(() => page.batch(id)?.status === "completed", "their batch");
+  await page.until(() => page.completed(id)?.recordings.length, "their batch");
   const [recording] = page.batch(id).recordings;
   assert.deepEqual([recording.name, recording.status], ["elsewhere.wav", "completed"]);
   await call("DELETE", `/batches/${id}`);
@@ -60,6 +60,6 @@ test("what happened while the line was cut is made up for", async (t) => {
   await page.until(() => !page.isLive, "not live");
   const id = await record("meanwhile.wav");
   way.mend();
-  await page.until(() => page.batch(id)?.status === "completed", "the batch of meanwhile");
+  await page.until(() => page.completed(id), "the batch of meanwhile");
   await page.until(() => page.isLive, "live again");
 });

@@ -15,7 +15,7 @@ test("files that are dropped become recordings, and can be played", async (t) =>
   page.click("send");
   await page.until(() => page.transfers.join() === "done,done", "both files sent");
   const sent = () => page.batches.find(({ recordings }) => recordings.some(({ name }) => name === "one.wav"));
-  await page.until(() => sent()?.status === "completed", "a completed batch");
+  await page.until(() => page.completed(sent()?.id), "a completed batch");
   const { recordings } = sent();
   assert.deepEqual(recordings.map(({ name }) => name).sort(), ["one.wav", "two.wav"]);
   for (const { status, facts, metadata, media } of recordings) {
@@ -50,7 +50,7 @@ test("a file can join a batch that is there", async (t) => {
   page.byId("target").value = id;
   page.click("send");
   await page.until(() => page.batch(id).recordings.length === 2, "one more recording");
-  await page.until(() => page.batch(id).status === "completed", "a completed batch");
+  await page.until(() => page.completed(id), "a completed batch");
 });
 
 test("metadata that cannot be read is pointed out, and nothing is sent", async (t) => {

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from sluice_contracts.questions import GetBatch, ShowBatches
 from sluice_devkit.stack import Stack
 from tests.integration.many_recordings import filling
-from tests.support import PATIENCE, Json, bus, rows
+from tests.support import PATIENCE, Json, bus, count, rows
 
 MANY = 70_000
 LARGE, SMALL = "rb_large000", "rb_small000"
@@ -93,3 +93,11 @@ async def test_an_answer_that_cannot_go_on_is_not_taken_for_the_whole(
         finally:
             await own.start("catalog")
             await own.wait_ready("catalog", PATIENCE)
+
+
+async def test_it_is_deleted_whole(own: Stack, http: httpx.AsyncClient) -> None:
+    """Comes last: the others look at it."""
+    answer = await http.delete(f"/batches/{LARGE}")
+    assert answer.status_code == 204, answer.text
+    assert (await http.get(f"/batches/{LARGE}")).status_code == 404
+    assert await count(own, "recordings") == 3

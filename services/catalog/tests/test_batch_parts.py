@@ -45,7 +45,8 @@ def bounds(monkeypatch: pytest.MonkeyPatch, most_recordings: int, most_bytes: in
 
 
 def bound(monkeypatch: pytest.MonkeyPatch, most_recordings: int, most_bytes: int = 2**20) -> None:
-    monkeypatch.setattr("sluice_catalog.usecases.batches._MOST_RECORDINGS", most_recordings)
+    for most in ("_MOST_STATES", "_MOST_VIEWS"):
+        monkeypatch.setattr(f"sluice_catalog.usecases.batches.{most}", most_recordings)
     monkeypatch.setattr("sluice_catalog.usecases.batches._MOST_BYTES", most_bytes)
 
 

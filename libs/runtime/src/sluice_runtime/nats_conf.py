@@ -154,7 +154,7 @@ def denied(user: str) -> tuple[str, ...]:
 def _user(name: str, password: str) -> str:
     publish, subscribe = permissions(name)
     answers = name in SERVICES and name not in _ANSWERS_NOT
-    responses = '\n          allow_responses { max: 1, expires: "10s" }' if answers else ""
+    responses = '\n          allow_responses { max: 1, expires: "60s" }' if answers else ""
     return f"""      {{ user: {name}, password: {password},
         permissions {{
           publish {_allow(publish, but=denied(name))}

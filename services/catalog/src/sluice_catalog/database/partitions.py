@@ -37,10 +37,11 @@ async def make_partitions(engine: AsyncEngine, now: datetime) -> int:
     """Make those months that are missing; returns how many. Safe to repeat.
 
     Rows that came too early, and lie in the default partition, move into the month that is made.
-    Whoever adds or reads chunks meanwhile waits: some fifteen seconds for a million such rows.
+    Whoever adds or reads chunks meanwhile waits, and tries again after a 503: moving a million such
+    rows takes some fifteen seconds.
 
     Raises:
-        Unavailable: somebody has been using `chunks` for a minute without a pause.
+        Unavailable: for a minute the database was away, or somebody used `chunks` without a pause.
     """
     return sum([await _insist(month, engine) for month in months_around(now)])
 

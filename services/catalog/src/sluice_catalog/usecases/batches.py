@@ -34,7 +34,9 @@ T = TypeVar("T")
 # Of one answer. NATS carries four times as much; but while an answer is put together, nobody else
 # is given one.
 _MOST_BYTES = 2 * 1024**2
-_MOST_RECORDINGS = 5_000
+_MOST_STATES = 5_000
+# With their metadata, which may be 64 KiB each.
+_MOST_VIEWS = 1_000
 # What is said of so many uploads in one go holds up all others for a moment that nobody notices.
 _AT_ONCE = 500
 
@@ -98,7 +100,7 @@ async def list_recordings(question: ListRecordings, deps: Deps) -> RecordingStat
     """More of a batch that is read in parts; raises `NotFound` once it is gone."""
     async with deps.work() as work:
         found = await work.recordings.states(
-            [question.batch_id], after=question.after, limit=_MOST_RECORDINGS + 1
+            [question.batch_id], after=question.after, limit=_MOST_STATES + 1
         )
         # Asked afterwards: a batch that is still there was whole when its recordings were read.
         await work.batches.get(question.tenant, question.batch_id)
@@ -110,7 +112,7 @@ async def show_recordings(question: ShowRecordings, deps: Deps) -> RecordingView
     """As `list_recordings`, with everything the web page shows."""
     async with deps.work() as work:
         found = await work.recordings.views(
-            [question.batch_id], after=question.after, limit=_MOST_RECORDINGS + 1
+            [question.batch_id], after=question.after, limit=_MOST_VIEWS + 1
         )
         await work.batches.get(question.tenant, question.batch_id)
         shown, following = await _part(work, question.tenant, found.get(question.batch_id, []))
@@ -122,7 +124,8 @@ def _limit(question: GetBatch | ListBatches | ShowBatches) -> int | None:
 
     Who does not ask for parts (a gateway of an earlier version) would take one for the whole.
     """
-    return _MOST_RECORDINGS + 1 if question.in_parts else None
+    most = _MOST_VIEWS if isinstance(question, ShowBatches) else _MOST_STATES
+    return most + 1 if question.in_parts else None
 
 
 def _state(batch: Batch, items: Mapping[str, Sequence[RecordingState]]) -> BatchState:
@@ -168,7 +171,8 @@ def _fit(things: Sequence[BatchState | BatchView | RecordingState | RecordingVie
     for count, thing in enumerate(things):
         size += _size(thing)
         recordings += _recordings_in(thing)
-        if size > _MOST_BYTES or recordings > _MOST_RECORDINGS:
+        most = _MOST_VIEWS if isinstance(thing, BatchView | RecordingView) else _MOST_STATES
+        if size > _MOST_BYTES or recordings > most:
             return max(count, 1)
     return len(things)
 

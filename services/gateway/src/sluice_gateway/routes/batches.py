@@ -43,6 +43,9 @@ router = APIRouter(
     tags=["recordings"], responses={401: {"model": Problem}, 503: {"model": Problem}}
 )
 
+# A batch has as many recordings as its clients like. NATS carries no answer that comes later.
+_DELETION_SECONDS = 60.0
+
 Writer = Annotated[Principal, Depends(require(SCOPE_WRITE))]
 Reader = Annotated[Principal, Depends(require(SCOPE_READ))]
 PageReader = Annotated[Principal, Depends(require(SCOPE_READ, query_field="key"))]
@@ -102,7 +105,7 @@ async def delete_batch(batch_id: str, principal: Writer, edge: EdgeDep) -> Respo
     question = DeleteBatch(
         tenant=principal.tenant, batch_id=known_batch_id(batch_id), actor=principal.subject
     )
-    await edge.deps.asker.ask(question)
+    await edge.deps.asker.ask(question, timeout_seconds=_DELETION_SECONDS)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -288,3 +288,17 @@ async def test_a_relay_that_is_told_to_end_does_although_a_turn_fails(
     assert ending.is_set()
     assert done
     assert task.cancelled()
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_relay_that_is_woken_and_told_to_end_ends(steps: int) -> None:
+    """However close to one another both are said."""
+    one = RelayOf(FakeBus(), FakeOutbox())
+    task = asyncio.create_task(one.run())
+    await asyncio.sleep(0.05)
+    one.wake()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=2)
+    assert done

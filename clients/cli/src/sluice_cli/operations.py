@@ -161,7 +161,8 @@ async def follow(session: Session, batch_id: str, awaited: frozenset[str]) -> in
             return SOME_FAILED
         pause = _FIRST_PAUSE if changes else min(pause * 1.5, _LONGEST_PAUSE)
         with suppress(TimeoutError):
-            await asyncio.wait_for(session.stopping.wait(), pause)
+            async with asyncio.timeout(pause):
+                await session.stopping.wait()
 
 
 def describe_changes(seen: dict[str, str], answer: BatchAnswer) -> list[str]:

@@ -117,8 +117,10 @@ class Relay:
         rows = await session.ask(self._waiting, {"patterns": patterns})
         OUTBOX_AGE.set(max(_age(rows), *self._apart.values(), 0))
         if not rows:
+            # `wait_for` would not notice, on Python 3.11, that it is cancelled right after a wake.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._woken.wait()
             return
         streams = by_stream(rows)
         turns = {

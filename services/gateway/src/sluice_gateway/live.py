@@ -40,7 +40,8 @@ class _Listener:
         if not self._entries and not self.ended:
             self._woken.clear()
             try:
-                await asyncio.wait_for(self._woken.wait(), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._woken.wait()
             except TimeoutError:
                 return None
         return self._entries.popleft() if self._entries else None

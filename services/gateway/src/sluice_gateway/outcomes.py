@@ -25,7 +25,8 @@ class _Waiting:
     async def outcome(self, timeout_seconds: float) -> UploadOutcome | None:
         """The next news of this upload; None when none came in time."""
         try:
-            return await asyncio.wait_for(self._queue.get(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                return await self._queue.get()
         except TimeoutError:
             return None
 

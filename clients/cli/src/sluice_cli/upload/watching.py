@@ -45,7 +45,8 @@ class Watched:
                     return
                 yield source
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await stopping.wait()
 
     def again(self, source: Source) -> None:
         """This one could not be sent and is worth another attempt, a while later."""

@@ -29,6 +29,7 @@ from sluice_contracts.questions import (
 from sluice_runtime.errors import NotFound
 
 from .fakes import NOW, FakeWorld
+from .fakes.uploads import FakeRecordings
 from .recording_news import BATCH, ME, hear, item, plan, planned, register, stored, uploaded
 
 NUMBERS = (1, 2, 3, 4, 5)
@@ -186,3 +187,22 @@ async def test_a_part_is_measured_in_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     assert numbers((await view_of(world)).recordings) == "1"
     slim = await view_of(world, in_parts=False)
     assert [bool(one.metadata) for one in slim.recordings] == [True, False]
+
+
+async def test_a_batch_that_goes_while_it_is_read_takes_no_list_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is known of its recordings by then is enough to say where a part ends."""
+    world = await full()
+    bound(monkeypatch, 2)
+    read = FakeRecordings.states
+
+    async def states(self: FakeRecordings, *args: Any, **more: Any) -> Any:
+        found = await read(self, *args, **more)
+        gone = DeleteBatch(tenant="dev", batch_id=BATCH, actor="me")
+        await delete_batch(gone, world.deps())
+        return found
+
+    monkeypatch.setattr(FakeRecordings, "states", states)
+    listed = await list_batches(ListBatches(tenant="dev", limit=5, in_parts=True), world.deps())
+    assert [numbers(one.items) for one in listed.batches] == [IN_ORDER[:2]]

@@ -37,8 +37,9 @@ class FakeDirect:
         known = self._tables.direct
         return {one: known[one] for one in sorted(set(upload_ids)) if one in known}
 
-    async def lock_batch(self, batch_id: str) -> list[Direct]:
-        return [one for one in self._tables.direct.values() if one.batch_id == batch_id]
+    async def lock_page(self, batch_id: str, after: str, limit: int) -> list[Direct]:
+        every = sorted(self._tables.direct.items())
+        return [one for id_, one in every if one.batch_id == batch_id and id_ > after][:limit]
 
     async def save(self, saved: Direct) -> None:
         found = self._tables.direct.get(saved.upload_id)

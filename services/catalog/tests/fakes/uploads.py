@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sluice_catalog.domain import Batch, Recording, Upload
-from sluice_contracts.questions import Page, RecordingState, RecordingView
+from sluice_catalog.domain import Batch, PlacedState, Recording, Upload
+from sluice_contracts.questions import Page, RecordingView
 from sluice_contracts.statuses import BatchStatus, RecordingStatus
 from sluice_runtime.errors import NotFound
 
@@ -95,8 +95,9 @@ class FakeUploads:
             if one.tenant == tenant and one.key in keys
         }
 
-    async def of_batch(self, batch_id: str) -> list[Upload]:
-        return [one for one in self._tables.uploads.values() if one.batch_id == batch_id]
+    async def lock_page(self, batch_id: str, after: str, limit: int) -> list[Upload]:
+        every = sorted(self._tables.uploads.items())
+        return [one for id_, one in every if one.batch_id == batch_id and id_ > after][:limit]
 
     async def save(self, saved: Sequence[Upload]) -> None:
         for one in saved:
@@ -187,11 +188,14 @@ class FakeRecordings:
 
     async def states(
         self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
-    ) -> dict[str, list[RecordingState]]:
-        found: dict[str, list[RecordingState]] = {}
+    ) -> dict[str, list[PlacedState]]:
+        found: dict[str, list[PlacedState]] = {}
         for one in self._of(batch_ids, after, limit):
-            state = RecordingState(
-                client_item_id=one.client_item_id, recording_id=one.recording_id, status=one.status
+            state = PlacedState(
+                client_item_id=one.client_item_id,
+                recording_id=one.recording_id,
+                status=one.status,
+                created_at=one.created_at,
             )
             found.setdefault(one.batch_id, []).append(state)
         return found

@@ -48,8 +48,9 @@ class DirectPromises:
             ids = [two.upload_id, "upl_00000009", one.upload_id, two.upload_id]
             assert await work.direct.lock_many(ids) == {one.upload_id: one, two.upload_id: two}
             assert await work.direct.lock_many([]) == {}
-            assert await work.direct.lock_batch("rb_00000001") == [one]
-            assert await work.direct.lock_batch("rb_00000009") == []
+            assert await work.direct.lock_page("rb_00000001", "", 5) == [one]
+            assert await work.direct.lock_page("rb_00000001", one.upload_id, 5) == []
+            assert await work.direct.lock_page("rb_00000009", "", 5) == []
             for look in (work.direct.get, work.direct.lock):
                 for tenant, id_ in (("other", one.upload_id), ("dev", "upl_00000009")):
                     with pytest.raises(NotFound) as caught:

@@ -100,8 +100,11 @@ class UploadPromises:
             assert await work.uploads.lock_many([]) == {}
             assert await work.uploads.lock_keys("dev", [one.key, "x"]) == {one.key: one}
             assert await work.uploads.lock_keys("other", [one.key]) == {}
-            of_batch = await work.uploads.of_batch("rb_00000001")
-            assert {found.upload_id for found in of_batch} == {"upl_00000001", "upl_00000002"}
+            other = upload(2, one.created_at)
+            assert await work.uploads.lock_page("rb_00000001", "", 5) == [one, other]
+            assert await work.uploads.lock_page("rb_00000001", "", 1) == [one]
+            assert await work.uploads.lock_page("rb_00000001", one.upload_id, 5) == [other]
+            assert await work.uploads.lock_page("rb_00000009", "", 5) == []
 
     async def test_saving_uploads_changes_what_may_change(self, open_work: Open) -> None:
         async with open_work() as work:

@@ -47,10 +47,16 @@ class SqlDirect:
         found = [_direct_of(row) for row in await self._session.execute(query)]
         return {one.upload_id: one for one in found}
 
-    async def lock_batch(self, batch_id: str) -> list[Direct]:
-        query = select(direct_uploads).where(direct_uploads.c.batch_id == batch_id)
-        rows = await self._session.execute(query.with_for_update())
-        return [_direct_of(row) for row in rows]
+    async def lock_page(self, batch_id: str, after: str, limit: int) -> list[Direct]:
+        """The uploads of a batch whose ids come `after` another, in their order."""
+        query = (
+            select(direct_uploads)
+            .where(direct_uploads.c.batch_id == batch_id, direct_uploads.c.upload_id > after)
+            .order_by(direct_uploads.c.upload_id)
+            .limit(limit)
+            .with_for_update()
+        )
+        return [_direct_of(row) for row in await self._session.execute(query)]
 
     async def save(self, saved: Direct) -> None:
         statement = (

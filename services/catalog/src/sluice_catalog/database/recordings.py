@@ -7,8 +7,8 @@ from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select, tuple
 
 from sluice_catalog.database.rows import columns_of, recording_of
 from sluice_catalog.database.tables import objects, recordings, uploads
-from sluice_catalog.domain import Recording
-from sluice_contracts.questions import Page, RecordingState, RecordingView
+from sluice_catalog.domain import PlacedState, Recording
+from sluice_contracts.questions import Page, RecordingView
 from sluice_runtime.database import insert_many
 from sluice_runtime.errors import NotFound
 from sluice_runtime.session import Session
@@ -61,18 +61,19 @@ class SqlRecordings:
 
     async def states(
         self, batch_ids: Sequence[str], *, after: Page | None = None, limit: int | None = None
-    ) -> dict[str, list[RecordingState]]:
+    ) -> dict[str, list[PlacedState]]:
         """The recordings of several batches in one query, oldest first, by batch.
 
         When they are more than `limit`, those of the batches named first are found. `after` is a
         place in a single batch.
         """
-        found: dict[str, list[RecordingState]] = {}
+        found: dict[str, list[PlacedState]] = {}
         for row in await self._session.execute(_in_order(_STATE, batch_ids, after, limit)):
-            state = RecordingState(
+            state = PlacedState(
                 client_item_id=row.client_item_id,
                 recording_id=row.recording_id,
                 status=row.status,
+                created_at=row.created_at,
             )
             found.setdefault(row.batch_id, []).append(state)
         return found
@@ -114,6 +115,7 @@ _STATE: Select[Any] = select(
     recordings.c.client_item_id,
     recordings.c.recording_id,
     recordings.c.status,
+    recordings.c.created_at,
 )
 _VIEW: Select[Any] = (
     select(

@@ -56,8 +56,15 @@ class SqlUploads:
         found = [upload_of(row) for row in await self._session.execute(query)]
         return {upload.key: upload for upload in found}
 
-    async def of_batch(self, batch_id: str) -> list[Upload]:
-        query = select(uploads).where(uploads.c.batch_id == batch_id).with_for_update()
+    async def lock_page(self, batch_id: str, after: str, limit: int) -> list[Upload]:
+        """The uploads of a batch whose ids come `after` another, in their order."""
+        query = (
+            select(uploads)
+            .where(uploads.c.batch_id == batch_id, uploads.c.upload_id > after)
+            .order_by(uploads.c.upload_id)
+            .limit(limit)
+            .with_for_update()
+        )
         return [upload_of(row) for row in await self._session.execute(query)]
 
     async def lock_many(self, upload_ids: Sequence[str]) -> dict[str, Upload]:

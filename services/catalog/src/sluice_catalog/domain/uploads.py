@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from sluice_contracts.base import JsonObject
+from sluice_contracts.questions import RecordingState
 from sluice_contracts.statuses import (
     BatchStatus,
     Kind,
@@ -154,6 +155,12 @@ class Recording:
         steps = _steps(Kind.RECORDING, self.recording_id, self.status, [status])
         changes = _changes(Kind.RECORDING, self.tenant, self.recording_id, self, steps, reason)
         return replace(self, status=status, sequence=self.sequence + len(changes)), changes
+
+
+class PlacedState(RecordingState):
+    """How far a recording is, and its place among those of its batch."""
+
+    created_at: datetime
 
 
 @dataclass(frozen=True)

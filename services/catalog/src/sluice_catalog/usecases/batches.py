@@ -1,10 +1,10 @@
 """Batches: their derived status, reading and deleting them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from sluice_catalog.domain import Batch, Change, Direct, Upload, first_change
+from sluice_catalog.domain import Batch, Change, Direct, PlacedState, Upload, first_change
 from sluice_catalog.ports import Deps, Work
 from sluice_catalog.usecases.discarding import discard_uploads
 from sluice_contracts.base import Contract
@@ -28,8 +28,8 @@ from sluice_contracts.questions import (
 )
 from sluice_contracts.statuses import BatchStatus, Kind, UploadStatus, derive_batch
 
-R = TypeVar("R", RecordingState, RecordingView)
-T = TypeVar("T")
+R = TypeVar("R", PlacedState, RecordingView)
+U = TypeVar("U", Upload, Direct)
 
 # Of one answer. NATS carries four times as much; but while an answer is put together, nobody else
 # is given one.
@@ -55,8 +55,7 @@ async def get_batch(question: GetBatch, deps: Deps) -> BatchState:
     async with deps.work() as work:
         batch = await work.batches.get(question.tenant, question.batch_id)
         items = await work.recordings.states([batch.batch_id], limit=_limit(question))
-        state = _state(batch, items)
-        return await _part_of_state(work, batch.tenant, state) if question.in_parts else state
+    return _part_of_state(batch, items) if question.in_parts else _state(batch, items)
 
 
 async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
@@ -68,10 +67,10 @@ async def list_batches(question: ListBatches, deps: Deps) -> BatchStates:
         shown = found[: question.limit]
         ids = [one.batch_id for one in shown]
         items = await work.recordings.states(ids, limit=_limit(question))
-        states = [_state(one, items) for one in shown]
-        fitting = states[: _fit(states)]
-        if question.in_parts and len(fitting) == 1:
-            fitting = [await _part_of_state(work, question.tenant, fitting[0])]
+    states = [_state(one, items) for one in shown]
+    fitting = states[: _fit(states)]
+    if question.in_parts and len(fitting) == 1:
+        fitting = [_part_of_state(shown[0], items)]
     return BatchStates(batches=tuple(fitting), next=_next(found, len(fitting)))
 
 
@@ -84,15 +83,11 @@ async def show_batches(question: ShowBatches, deps: Deps) -> BatchViews:
         shown = found[: question.limit]
         ids = [one.batch_id for one in shown]
         recordings = await work.recordings.views(ids, limit=_limit(question))
-        views = [_view(one, recordings) for one in shown]
-        fitting = views[: _fit(views)]
-        if len(fitting) == 1:
-            (alone,) = fitting
-            fitting = [
-                await _part_of_view(work, question.tenant, alone)
-                if question.in_parts
-                else _slim(alone)
-            ]
+    views = [_view(one, recordings) for one in shown]
+    fitting = views[: _fit(views)]
+    if len(fitting) == 1:
+        in_parts = question.in_parts
+        fitting = [_part_of_view(shown[0], recordings) if in_parts else _slim(fitting[0])]
     return BatchViews(batches=tuple(fitting), next=_next(found, len(fitting)))
 
 
@@ -104,7 +99,7 @@ async def list_recordings(question: ListRecordings, deps: Deps) -> RecordingStat
         )
         # Asked afterwards: a batch that is still there was whole when its recordings were read.
         await work.batches.get(question.tenant, question.batch_id)
-        items, following = await _part(work, question.tenant, found.get(question.batch_id, []))
+    items, following = _part(found.get(question.batch_id, []))
     return RecordingStates(items=items, next=following)
 
 
@@ -115,7 +110,7 @@ async def show_recordings(question: ShowRecordings, deps: Deps) -> RecordingView
             [question.batch_id], after=question.after, limit=_MOST_VIEWS + 1
         )
         await work.batches.get(question.tenant, question.batch_id)
-        shown, following = await _part(work, question.tenant, found.get(question.batch_id, []))
+    shown, following = _part(found.get(question.batch_id, []))
     return RecordingViews(recordings=shown, next=following)
 
 
@@ -128,7 +123,7 @@ def _limit(question: GetBatch | ListBatches | ShowBatches) -> int | None:
     return most + 1 if question.in_parts else None
 
 
-def _state(batch: Batch, items: Mapping[str, Sequence[RecordingState]]) -> BatchState:
+def _state(batch: Batch, items: Mapping[str, Sequence[PlacedState]]) -> BatchState:
     return BatchState(
         batch_id=batch.batch_id,
         status=batch.status,
@@ -146,22 +141,22 @@ def _view(batch: Batch, recordings: Mapping[str, Sequence[RecordingView]]) -> Ba
     )
 
 
-async def _part_of_state(work: Work, tenant: str, batch: BatchState) -> BatchState:
-    items, following = await _part(work, tenant, batch.items)
-    return batch.model_copy(update={"items": items, "next": following})
+def _part_of_state(batch: Batch, items: Mapping[str, Sequence[PlacedState]]) -> BatchState:
+    shown, following = _part(items.get(batch.batch_id, ()))
+    return _state(batch, {batch.batch_id: shown}).model_copy(update={"next": following})
 
 
-async def _part_of_view(work: Work, tenant: str, batch: BatchView) -> BatchView:
-    recordings, following = await _part(work, tenant, batch.recordings)
-    return batch.model_copy(update={"recordings": recordings, "next": following})
+def _part_of_view(batch: Batch, recordings: Mapping[str, Sequence[RecordingView]]) -> BatchView:
+    shown, following = _part(recordings.get(batch.batch_id, ()))
+    return _view(batch, {batch.batch_id: shown}).model_copy(update={"next": following})
 
 
-async def _part(work: Work, tenant: str, found: Sequence[R]) -> tuple[tuple[R, ...], Page | None]:
+def _part(found: Sequence[R]) -> tuple[tuple[R, ...], Page | None]:
     """As many recordings as one message can carry, and where the others begin."""
     count = _fit(found)
     if count == len(found):
         return tuple(found), None
-    last = await work.recordings.find(tenant, found[count - 1].recording_id)
+    last = found[count - 1]
     return tuple(found[:count]), Page(created_at=last.created_at, id=last.recording_id)
 
 
@@ -222,11 +217,11 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     """Forget a batch at once and have its objects removed; raises `NotFound`."""
     async with deps.work() as work:
         batch = await work.batches.lock(question.tenant, question.batch_id)
-        for uploads in _slices(await work.uploads.of_batch(batch.batch_id)):
+        async for uploads in _pages(work.uploads.lock_page, batch.batch_id):
             _cancel_unfinished(work, uploads, question.actor, work.now())
             await discard_uploads(work, batch.tenant, [upload.upload_id for upload in uploads])
             await work.outbox.flush()
-        for direct in _slices(await work.direct.lock_batch(batch.batch_id)):
+        async for direct in _pages(work.direct.lock_page, batch.batch_id):
             await _forget_direct(work, direct, question.actor)
             await work.outbox.flush()
         await work.batches.delete(batch.batch_id)
@@ -235,9 +230,15 @@ async def delete_batch(question: DeleteBatch, deps: Deps) -> Done:
     return Done()
 
 
-def _slices(things: list[T]) -> Iterator[list[T]]:
-    """A statement that wrote all that is said of a large batch could run into its time limit."""
-    return (things[first : first + _AT_ONCE] for first in range(0, len(things), _AT_ONCE))
+async def _pages(
+    lock_page: Callable[[str, str, int], Awaitable[list[U]]], batch_id: str
+) -> AsyncIterator[list[U]]:
+    """All uploads of a batch, locked. To read them at once would hold up every other question, and
+    a statement that wrote all that is said of them could run into its time limit."""
+    after = ""
+    while page := await lock_page(batch_id, after, _AT_ONCE):
+        yield page
+        after = page[-1].upload_id
 
 
 async def _forget_direct(work: Work, uploads: list[Direct], actor: str) -> None:

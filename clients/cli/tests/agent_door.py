@@ -15,13 +15,13 @@ from uuid import UUID
 
 import pytest
 
-from sluice_cli.agent.folder import is_being_written
 from sluice_cli.agent.ledger import Ledger
 from sluice_cli.agent.loop import Agent
 from sluice_cli.agent.report import Report
 from sluice_cli.agent.server import Server
 from sluice_cli.agent.settings import Defaults, Place, Settings
 from sluice_cli.agent.stopping import Stopping
+from sluice_cli.writers import is_being_written
 
 from .web import Answer, Asked, Site, as_json, problem
 

@@ -14,8 +14,9 @@ import pytest
 
 from sluice_cli.agent.endings import AgentError
 from sluice_cli.agent.entries import Entry, Stamp, State
-from sluice_cli.agent.folder import FolderLock, FolderWatch, is_being_written
+from sluice_cli.agent.folder import FolderLock, FolderWatch
 from sluice_cli.agent.ledger import Ledger
+from sluice_cli.writers import is_being_written
 
 from .agent_door import chunk, needs_leases
 

@@ -13,6 +13,7 @@ from sluice_cli.upload.files import Reader, find, look_at
 from sluice_cli.upload.filing import unseen
 from sluice_cli.upload.ledger import Ledger, default_path
 from sluice_cli.upload.watching import Watched
+from sluice_cli.writers import is_being_written
 
 
 def write(path: Path, data: bytes = b"x") -> Path:
@@ -155,3 +156,20 @@ class TestWatching:
             assert (await anext(finished)).size_bytes == 5
             stopping.set()
             assert [source async for source in finished] == []
+
+    @pytest.mark.skipif(
+        is_being_written(Path(__file__)) is None, reason="nobody can tell who writes to a file here"
+    )
+    async def test_a_file_that_somebody_still_writes_to_is_left_alone(self, tmp_path: Path) -> None:
+        stopping = asyncio.Event()
+        async with asyncio.timeout(30):
+            finished = Watched(tmp_path, 0.1, print).finished(stopping)
+            with (tmp_path / "a.wav").open("wb", buffering=0) as held:
+                held.write(b"half")
+                write(tmp_path / "b.wav")
+                assert (await anext(finished)).shown == "b.wav"
+                # Long after it could have been taken as well.
+                write(tmp_path / "c.wav")
+                assert (await anext(finished)).shown == "c.wav"
+                held.write(b" and half")
+            assert (await anext(finished)).size_bytes == 13

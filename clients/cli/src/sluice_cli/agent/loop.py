@@ -20,7 +20,7 @@ from sluice_cli.agent.endings import (
     SOME_FAILED,
 )
 from sluice_cli.agent.entries import Entry, Stamp, State
-from sluice_cli.agent.folder import FolderWatch, is_being_written
+from sluice_cli.agent.folder import FolderWatch
 from sluice_cli.agent.form import Form
 from sluice_cli.agent.intake import Intake
 from sluice_cli.agent.ledger import Ledger
@@ -40,6 +40,7 @@ from sluice_cli.agent.verdicts import (
     Unknown,
     Verdict,
 )
+from sluice_cli.writers import is_being_written
 
 # Somebody has to enable the device again, or give it another token: that takes a while.
 _DENIED_SECONDS = 10.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluice_cli.upload.files import Source, below, unread
+from sluice_cli.writers import is_being_written
 
 _LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 30.0
@@ -23,7 +24,8 @@ class _Seen:
 
 
 class Watched:
-    """The files of a folder, each as soon as it has not changed for `settle_seconds`.
+    """The files of a folder, each as soon as it has not changed for `settle_seconds` and nobody, as
+    far as the system tells, has it open for writing.
 
     `notice` is told once of each folder within it that cannot be read.
     """
@@ -73,6 +75,15 @@ class Watched:
             if seen.taken or seen.source.path.name.lower().endswith(_UNFINISHED):
                 continue
             # An empty file is one whose writer has not come far.
-            if seen.source.size_bytes and time.monotonic() - seen.since >= self._settle_seconds:
+            if not seen.source.size_bytes or time.monotonic() - seen.since < self._settle_seconds:
+                continue
+            if not _is_held(seen.source.path):
                 seen.taken = True
                 yield seen.source
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        return is_being_written(path) is True
+    except OSError:
+        return False  # sending it says why it cannot be read

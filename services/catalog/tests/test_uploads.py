@@ -129,6 +129,15 @@ class TestClaiming:
         assert caught.value.code == "claim-lost"
         assert world.steps("upl_00000001") == ["created", "uploading"]
 
+    async def test_a_claim_ends_with_its_batch(self) -> None:
+        world = FakeWorld()
+        await plan(world)
+        await claim(world)
+        await delete_batch(DeleteBatch(tenant="dev", batch_id=BATCH, actor="me"), world.deps())
+        with pytest.raises(NotFound) as caught:
+            await renew_claim(RenewClaim(upload_id="upl_00000001", claim_id="clm_1"), world.deps())
+        assert caught.value.code == "upload-not-found"
+
     async def test_a_renewed_claim_lasts_and_a_released_one_does_not(self) -> None:
         world = FakeWorld()
         await plan(world)

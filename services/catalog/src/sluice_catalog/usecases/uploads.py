@@ -129,9 +129,7 @@ async def _claim_together(
             upload = claimed.get(claim.upload_id) or uploads.get(claim.upload_id)
             try:
                 if upload is None:
-                    raise NotFound(
-                        f"There is no upload {claim.upload_id}.", code="upload-not-found"
-                    )
+                    raise _unknown(claim.upload_id)
                 _check_claimable(upload, claim, now)
                 if upload.status is UploadStatus.UPLOADING and not checked:
                     continue
@@ -232,6 +230,12 @@ def _check_claimable(upload: Upload, claim: Claim, now: datetime) -> None:
         raise _in_progress()
 
 
+def _unknown(upload_id: str) -> NotFound:
+    return NotFound(
+        f"There is no upload {upload_id}; its batch may have been deleted.", code="upload-not-found"
+    )
+
+
 def _in_progress() -> Conflict:
     return Conflict(
         "Another request is sending these bytes right now, or has just sent them.",
@@ -241,10 +245,17 @@ def _in_progress() -> Conflict:
 
 
 async def renew_claim(question: RenewClaim, deps: Deps) -> Done:
-    """Keep a claim for another lease. Raises `Conflict` when somebody else has it."""
+    """Keep a claim for another lease.
+
+    Raises:
+        Conflict: somebody else has it.
+        NotFound: the upload went with its batch.
+    """
     async with deps.work() as work:
         until = await work.clock() + deps.claim_lease
         if not await work.uploads.extend_claim(question.upload_id, question.claim_id, until):
+            if await work.uploads.find(question.upload_id) is None:
+                raise _unknown(question.upload_id)
             raise Conflict(
                 "Another request took this upload over.", code="claim-lost", retry_after_seconds=2
             )

@@ -7,12 +7,20 @@ import pytest
 from fastapi import FastAPI, Query
 from pydantic import BaseModel, ValidationError
 
-from sluice_contracts.api import ChunkForm, PresignRequest, RecordingsRequest
+from sluice_contracts.api import (
+    ChunkForm,
+    DeviceChange,
+    PartsRequest,
+    PresignRequest,
+    RecordingsRequest,
+    UploadRequest,
+)
 from sluice_gateway.routes import problems
 from sluice_gateway.routes.edge import InvalidRequest
 from sluice_gateway.routes.moments import CalendarMoment
 
 ITEM = {"filename": "a.wav", "contentType": "audio/wav"}
+UPLOAD = {"filename": "a.wav", "content_type": "audio/wav"}
 
 
 def told(model: type[BaseModel], value: Any) -> list[tuple[str, str]]:
@@ -80,6 +88,22 @@ class TestKinds:
         item = {"client_item_id": "a", "blob_ref": "b", "data": [1]}
         body = {"idempotency_key": "12345678", "items": [item]}
         assert told(RecordingsRequest, body) == [("items.0.data", "Input should be a JSON object")]
+
+    @pytest.mark.parametrize("size", ["5", True, 5.5, "x"])
+    def test_what_looks_like_a_number_is_none(self, size: Any) -> None:
+        fields = [field for field, _ in told(UploadRequest, UPLOAD | {"size_bytes": size})]
+        assert fields == ["size_bytes"]
+
+    def test_a_part_is_not_numbered_by_a_text(self) -> None:
+        assert told(PartsRequest, {"numbers": ["1"]}) == [
+            ("numbers.0", "Input should be a valid integer")
+        ]
+
+    @pytest.mark.parametrize("is_enabled", ["yes", 1, "true"])
+    def test_what_looks_like_a_yes_is_none(self, is_enabled: Any) -> None:
+        assert told(DeviceChange, {"is_enabled": is_enabled}) == [
+            ("is_enabled", "Input should be a valid boolean")
+        ]
 
     @pytest.mark.parametrize("items", [{}, "a", None])
     def test_a_list_is_called_a_list(self, items: Any) -> None:

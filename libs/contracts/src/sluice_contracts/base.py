@@ -3,7 +3,15 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
 
 
 class Contract(BaseModel):
@@ -43,6 +51,16 @@ ObjectKey = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 ContentType = Annotated[
     str, StringConstraints(max_length=127, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$")
 ]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError("Input should be a valid integer")  # noqa: TRY004 - pydantic knows it
+    return value
+
+
+# Behind what else is said of an integer from JSON: a text that looks like a number is none.
+NUMBER = BeforeValidator(_number)
 Moment = AwareDatetime
 Size = Annotated[int, Field(ge=0, le=2**53)]
 JsonObject = dict[str, JsonValue]

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from sluice_contracts.base import Body, Contract, Moment
 from sluice_contracts.statuses import ChunkStatus
@@ -90,7 +90,7 @@ class DeviceRequest(Body):
 
 
 class DeviceChange(Body):
-    is_enabled: bool | None = None
+    is_enabled: StrictBool | None = None
     token_plain: Annotated[str, Field(min_length=8, max_length=512)] | None = None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sluice_contracts.base import (
+    NUMBER,
     Body,
     ContentType,
     Contract,
@@ -17,7 +18,7 @@ from sluice_contracts.statuses import UploadStatus
 MAX_PARTS = 10_000
 MAX_PARTS_AT_ONCE = 1000
 
-PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS)]
+PartNumber = Annotated[int, Field(ge=1, le=MAX_PARTS), NUMBER]
 
 
 class UploadRequest(Body):
@@ -25,7 +26,7 @@ class UploadRequest(Body):
 
     filename: Annotated[str, Field(min_length=1, max_length=1024)]
     content_type: ContentType
-    size_bytes: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    size_bytes: Annotated[int, Field(ge=1, le=2**53), NUMBER] | None = None
     sha256: Sha256 | None = None
     batch_id: Annotated[str, Field(max_length=64)] | None = None
     metadata: JsonObject = Field(default_factory=dict)

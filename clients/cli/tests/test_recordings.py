@@ -9,7 +9,7 @@ from sluice_cli.operations import item_ids
 from sluice_cli.recordings_run import run
 
 from .recordings_door import BATCH, Sluice
-from .web import Answer, Site, as_json, problem
+from .web import Answer, Asked, Site, as_json, problem
 
 
 @pytest.fixture
@@ -147,10 +147,25 @@ def test_exit_codes_of_an_upload(sluice: Sluice, answers: dict[str, Answer], exp
     assert run([*UPLOAD, "--timeout", "0"]) == expected
 
 
-def test_a_demo_registers_nothing_when_a_file_is_missing(sluice: Sluice) -> None:
+def test_a_demo_registers_nothing_when_a_file_is_missing(
+    sluice: Sluice, capsys: pytest.CaptureFixture[str]
+) -> None:
     sluice.put = lambda path: problem(413, "too-large") if "/1?" in path else Answer(201)
     assert run(["--operation", "demo", *KEY, *FILES, *META]) == 1
     assert sluice.registered == []
+    assert f"stays in batch {BATCH}" in capsys.readouterr().err
+
+
+def test_a_demo_that_is_refused_says_where_its_files_are(
+    sluice: Sluice, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def decide(asked: Asked) -> Answer:
+        is_last = asked.path == "/recordings"
+        return problem(422, "metadata-too-large") if is_last else sluice(asked)
+
+    site.decide = decide
+    assert run(["--operation", "demo", *KEY, *FILES, *META]) == 3
+    assert f"stays in batch {BATCH}" in capsys.readouterr().err
 
 
 def test_a_wrong_key_is_refused(sluice: Sluice) -> None:

@@ -108,6 +108,17 @@ def test_a_folder_is_held_once(tmp_path: Path) -> None:
     second.release()
 
 
+@pytest.mark.parametrize("place", ["file", "file/data", "/proc/data"])
+def test_a_place_that_cannot_hold_data_is_told_so(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert main.main(["up", "--data", str(tmp_path / place)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"sluice-dev: {tmp_path / place} cannot hold data: ")
+    assert told.count("\n") == 1
+
+
 def test_free_ports_differ_and_can_be_listened_on() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20

@@ -44,6 +44,21 @@ async def test_a_monitor_that_asks_with_head_is_answered_as_with_get(
     assert (told.status_code, told.headers) == (got.status_code, got.headers)
 
 
+@pytest.mark.parametrize("name", ["app.js", "style.css"])
+async def test_an_asset_that_a_browser_has_is_not_sent_again(name: str) -> None:
+    async with monitor(works=True) as http:
+        first = await http.get(f"/ui/{name}")
+        for known in (
+            {"If-None-Match": first.headers["etag"]},
+            {"If-Modified-Since": first.headers["last-modified"]},
+        ):
+            again = await http.get(f"/ui/{name}", headers=known)
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == first.headers["etag"]
+        other = await http.get(f"/ui/{name}", headers={"If-None-Match": '"other"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
 def test_the_pages_are_not_listed() -> None:
     app = FastAPI()
     app.include_router(pages.router)

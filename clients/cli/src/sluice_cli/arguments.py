@@ -171,7 +171,9 @@ def read_metadata(path: Path) -> JsonObject:
     try:
         return read_json(_METADATA, _content(path))
     except ValueError as error:
-        raise UsageError(f"{path} is not a JSON object") from error
+        raise UsageError(
+            f"{path} is not a JSON object in UTF-8, with no mark before it and with finite numbers"
+        ) from error
 
 
 def _content(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from sluice_cli.arguments import Options, blob_name
 from sluice_cli.client import Client
 from sluice_cli.content_types import content_type
-from sluice_cli.failures import ALL_DONE, SOME_FAILED, NetworkError, UsageError
+from sluice_cli.failures import ALL_DONE, SOME_FAILED, CommandError, NetworkError, UsageError
 from sluice_cli.printing import as_text
 from sluice_cli.reporting import Report, on_terminal
 from sluice_cli.uploads import upload_all
@@ -129,18 +129,27 @@ async def poll(session: Session, batch_id: str) -> int:
 async def demo(session: Session) -> int:
     """Presign, upload, create, follow until the end, and say where to look."""
     presigned = await presign(session, show=session.options.as_json)
+    batch_id = session.options.batch_id or presigned.batch_id
     code = await upload(session, presigned)
     if code != ALL_DONE:
         session.report.notice("not every file arrived, so nothing was registered")
+        session.report.notice(_left_in(batch_id))
         return code
-    recordings = await create(session, presigned, session.options.files)
-    batch_id = session.options.batch_id or presigned.batch_id
+    try:
+        recordings = await create(session, presigned, session.options.files)
+    except CommandError:
+        session.report.notice(_left_in(batch_id))
+        raise
     code = await follow(session, batch_id, recordings)
     link = ui_link(session.options.base_url, session.options.api_key)
     if session.options.as_json:
         session.report.result(UiLink(ui_url=link))
     session.report.line(f"UI: {link}")
     return code
+
+
+def _left_in(batch_id: str) -> str:
+    return f"what arrived stays in batch {batch_id} until that is deleted"
 
 
 async def follow(session: Session, batch_id: str, awaited: frozenset[str]) -> int:

@@ -11,6 +11,10 @@ class FolderInUseError(RuntimeError):
     """Another stack holds this data folder."""
 
 
+class NoFolderError(RuntimeError):
+    """There cannot be a data folder at this place."""
+
+
 class FolderLock:
     """Holds a folder for this process; the kernel lets go when it ends, however it ends."""
 
@@ -23,9 +27,14 @@ class FolderLock:
 
         Raises:
             FolderInUseError: somebody has it.
+            NoFolderError: it cannot be made, or nothing can be written in it.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise NoFolderError(f"{self._folder} cannot hold data: {reason}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

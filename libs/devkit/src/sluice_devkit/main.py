@@ -9,7 +9,7 @@ from typing import Any
 
 from sluice_devkit.bench import bench
 from sluice_devkit.demo import demo
-from sluice_devkit.folder import FolderInUseError
+from sluice_devkit.folder import FolderInUseError, NoFolderError
 from sluice_devkit.ports import NoPortError, PortTakenError, port_number
 from sluice_devkit.processes import ProcessFailedError
 from sluice_devkit.up import up
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when all went well, 1 when not, 2 for wrong usage."""
     try:
         return asyncio.run(_task(parser().parse_args(arguments)))
-    except NoPortError as error:
+    except (NoPortError, NoFolderError) as error:
         print(f"sluice-dev: {error}", file=sys.stderr)
         return 2
     except (FolderInUseError, PortTakenError, ProcessFailedError) as error:

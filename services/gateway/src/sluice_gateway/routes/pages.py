@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from sluice_contracts.api import ServiceStatus
 from sluice_contracts.questions import CheckDatabase, CheckStore, PartState, Question
@@ -20,6 +21,7 @@ router = APIRouter(include_in_schema=False)
 
 WEB = Path(__file__).parent.parent / "web"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_FILES = StaticFiles(directory=WEB)
 _ASSETS = {path.name: path for path in WEB.iterdir() if path.suffix in _TYPES}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -67,7 +69,11 @@ async def asset(request: Request, name: str) -> Response:
             404, "no-such-route", "There is no such file.", instance=request.url.path
         )
     headers = {**_HEADERS, "Cache-Control": "no-cache"}
-    return FileResponse(path, headers=headers, media_type=_TYPES[path.suffix])
+    kind = _TYPES[path.suffix]
+    response = FileResponse(path, headers=headers, media_type=kind, stat_result=path.stat())
+    if _FILES.is_not_modified(response.headers, request.headers):
+        return NotModifiedResponse(response.headers)
+    return response
 
 
 @router.api_route("/healthz", methods=_GET_OR_HEAD)

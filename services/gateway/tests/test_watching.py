@@ -57,7 +57,7 @@ class TestUnderWatch:
         watchers = (partial(bench.endless, name) for name in ("one", "two"))
         assert await under_watch(number(), *watchers) == 7
         assert sorted(bench.ended) == ["one", "two"]
-        assert others() == before
+        assert others() <= before
 
     @pytest.mark.parametrize("turns", range(6))
     async def test_a_watcher_whose_wait_has_just_ended_ends_too(self, turns: int) -> None:
@@ -77,7 +77,7 @@ class TestUnderWatch:
 
         async with asyncio.timeout(10):
             assert await under_watch(work(), asking) == 7
-        assert others() == before
+        assert others() <= before
 
     async def test_a_watcher_that_raises_ends_the_work(self) -> None:
         bench, before = Bench(), others()
@@ -88,14 +88,14 @@ class TestUnderWatch:
                 partial(bench.failing, Rejected("too slow")),
             )
         assert sorted(bench.ended) == ["other", "work"]
-        assert others() == before
+        assert others() <= before
 
     async def test_work_that_fails_ends_with_its_own_failure(self) -> None:
         bench, before = Bench(), others()
         with pytest.raises(Unavailable, match="away"):
             await under_watch(bench.failing(Unavailable("away")), partial(bench.endless, "watcher"))
         assert bench.ended == ["watcher"]
-        assert others() == before
+        assert others() <= before
 
     async def test_of_both_at_once_the_watcher_wins(self) -> None:
         bench = Bench()
@@ -131,7 +131,7 @@ class TestUnderWatch:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert sorted(bench.ended) == ["watcher", "work"]
-        assert others() == before
+        assert others() <= before
 
     async def test_what_the_work_does_on_its_way_out_is_waited_for(self) -> None:
         cleaned = []
@@ -162,7 +162,7 @@ class TestWorkThatIsOverSoon:
         assert await under_watch(number(), watcher) == 7
         with pytest.raises(Unavailable, match="away"):
             await under_watch(bench.failing(Unavailable("away")), watcher)
-        assert others() == before
+        assert others() <= before
 
     async def test_it_ends_with_whoever_waits_for_it(self) -> None:
         bench, before = Bench(), others()
@@ -172,7 +172,7 @@ class TestWorkThatIsOverSoon:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert bench.ended == ["work"]
-        assert others() == before
+        assert others() <= before
 
     async def test_it_is_watched_when_it_goes_on(self) -> None:
         bench = Bench()

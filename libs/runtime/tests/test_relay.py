@@ -216,19 +216,18 @@ async def test_a_stream_that_refuses_holds_up_no_other() -> None:
 
 
 async def test_a_silent_stream_delays_the_others_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = 0.2
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.2)
     bus = FakeBus()
     bus.sick, bus.is_silent = EVENTS.name, True
     outbox = FakeOutbox(*rows(1))
     async with relaying(bus, outbox):
         outbox.rows += rows(1, TASK, first=1)
         await until(lambda: len(outbox.rows) == 1)
-        begun = asyncio.get_running_loop().time()
+        # Longer than the deadline: whoever waited for the silent stream again would miss it.
+        monkeypatch.setattr(module, "_PATIENCE_SECONDS", 60.0)
         for n in range(2, 7):
             outbox.rows += rows(1, TASK, first=n)
             await until(lambda: len(outbox.rows) == 1)
-        assert asyncio.get_running_loop().time() - begun < 5 * patience
     assert bus.confirmed == [f"e{n}" for n in range(1, 7)]
 
 
@@ -300,5 +299,5 @@ async def test_a_relay_that_is_woken_and_told_to_end_ends(steps: int) -> None:
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=2)
+    done, _ = await asyncio.wait([task], timeout=10)
     assert done
